@@ -1,0 +1,330 @@
+"""The core: events and a time go in, effects come out; nothing else changes its world.
+
+After every event the one decision is asked until it has no more to say (`_settle`): seats first, then loads that nobody
+wants any more, then the first claim without an obstacle. What is due by the time of an event is done before it, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil, inf
+from typing import assert_never
+
+from . import scheduler
+from .effects import Effect, Refusal, RefusalCode, RefuseTicket, ReportPreload, StopServer
+from .errors import CoreError
+from .events import (
+    AskerId,
+    Event,
+    PreloadAsked,
+    ServerFailed,
+    ServerReady,
+    ServerStopped,
+    ShutdownAsked,
+    ShutdownHurried,
+    TicketArrived,
+    TicketLeft,
+    TicketServed,
+    TimePassed,
+    UnloadAsked,
+)
+from .group import Group, GroupState, Pressure, Signal
+from .moves import Moves, paused
+from .reasons import sentence
+from .scheduler import Claim
+from .settings import GroupId, ModelId, Settings, TicketId
+from .views import Snapshot, TicketView, snapshot, view_ticket
+from .waiting import Rank, Ticket
+from .world import Model, World
+
+
+class Core:
+    """Decides who is served and which model is loaded.
+
+    The same events at the same times give the same effects: no clock is read, nothing is random.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with nothing loaded and nobody waiting."""
+        self.world = World(settings)
+        """To be read only; `invariants` and exploration look at it."""
+        self._moves = Moves(self.world)
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take one event into account, and before it whatever was due by `now`.
+
+        Args:
+            event: what happened.
+            now: seconds, on a clock that never goes back.
+
+        Returns:
+            What is to be done, in order.
+
+        Raises:
+            CoreError: the event cannot have happened, or the core is wrong; it is not to be used any more.
+        """
+        if now < self.world.clock:
+            raise CoreError(f"time went back from {self.world.clock} to {now}")
+        while (due := self.next_deadline()) <= now:
+            self.world.clock = due
+            self._fall_due()
+            self._settle()
+        self.world.clock = now
+        self._apply(event)
+        self._settle()
+        effects, self._moves.effects = self._moves.effects, []
+        return effects
+
+    def next_deadline(self) -> float:
+        """When time alone changes something next, on the clock of `handle`; inf: never.
+
+        Later than every time handled so far: a ticket becomes overdue, a hold with a rival, a ttl or a grace ends. The end
+        of a pause is not among them: nobody waits for it, an arrival compares it with its own time.
+        """
+        world = self.world
+        times = [model.line.next_due() for model in world.waiting.values()]
+        for model in world.residents.values():
+            times.append(scheduler.expires_at(model))
+            times.append(model.group.cut_at)
+            hold = scheduler.held_until(world, model)
+            if model.group.pressure is not Pressure.NONE and hold > world.clock:
+                times.append(hold)
+        return min(times, default=inf)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Show everything as it is at `now`. What is due by then should have been handled (`TimePassed`)."""
+        with self._at(now):
+            return snapshot(self.world)
+
+    def why(self, ticket: TicketId, now: float) -> TicketView | None:
+        """Show one ticket; None when it is unknown, or has a seat that it can use."""
+        waiting = self.world.tickets.get(ticket)
+        if waiting is None or waiting.granted_at is not None:
+            return None
+        with self._at(now):
+            return view_ticket(self.world, waiting, scheduler.claims(self.world))
+
+    def story(self, group: GroupId) -> list[str]:
+        """The last transitions of a group, oldest first, for an error message."""
+        return list(self.world.groups[group].story)
+
+    @contextmanager
+    def _at(self, now: float) -> Iterator[None]:
+        """A look moves the clock for itself only: what falls due by `now` is for `handle` to do."""
+        clock = self.world.clock
+        self.world.clock = max(clock, now)
+        try:
+            yield
+        finally:
+            self.world.clock = clock
+
+    # What is due
+
+    def _fall_due(self) -> None:
+        world = self.world
+        for model in list(world.waiting.values()):
+            model.line.mark_overdue(world.clock, world.settings.strategy)
+
+    # Events
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case TicketArrived():
+                self._arrive(event)
+            case TicketServed(ticket=ticket):
+                self._end(ticket, served=True)
+            case TicketLeft(ticket=ticket):
+                self._end(ticket, served=False)
+            case ServerReady(group=group):
+                self._ready(self._group(group))
+            case ServerFailed():
+                self._fail(event)
+            case ServerStopped(group=group):
+                self._moves.stopped(self._group(group))
+            case UnloadAsked():
+                self._unload(event)
+            case PreloadAsked(models=models):
+                self.world.preloads += [model for model in models if model not in self.world.preloads]
+            case ShutdownAsked(asker=asker, drain_s=drain_s):
+                self._shut_down(asker, drain_s)
+            case ShutdownHurried():
+                self._hurry()
+            case TimePassed():
+                pass
+            case _:
+                assert_never(event)
+
+    def _arrive(self, event: TicketArrived) -> None:
+        world = self.world
+        model = self._model(event.model)
+        if event.ticket in world.tickets:
+            raise CoreError(f"ticket {event.ticket} arrived twice")
+        priority = model.settings.priority if event.priority is None else event.priority
+        patience = model.settings.max_wait_s if world.holds_count and model.settings.max_wait_s > 0 else inf
+        ticket = Ticket(
+            id=event.ticket,
+            model=model.id,
+            priority=priority,
+            arrived_at=world.clock,
+            number=world.arrivals,
+            deadline=world.clock + patience,
+            rank=Rank(0, 0),
+        )
+        world.arrivals += 1
+        ticket.rank = ticket.rank_at(world.clock, world.settings.strategy)
+        refusal = self._turn_away(model, ticket)
+        if refusal is not None:
+            self._moves.effects.append(RefuseTicket(ticket=ticket.id, refusal=refusal))
+            return
+        world.tickets[ticket.id] = ticket
+        self._moves.enqueue(ticket)
+
+    def _turn_away(self, model: Model, ticket: Ticket) -> Refusal | None:
+        world = self.world
+        if world.shutting_down:
+            return self._unloaded(model.id)
+        if model.paused_until > world.clock:
+            return paused(model, world.clock)
+        if len(model.line) < model.settings.queue_limit or scheduler.seatable(world, model, ticket):
+            return None
+        wait = max(1.0, ceil(scheduler.place_free_in_s(world, model)))
+        message = f"{len(model.line)} requests wait for {model.id}, as many as may; try again in about {wait:.0f} s"
+        return Refusal(code=RefusalCode.QUEUE_FULL, message=message, retry_after_s=wait)
+
+    def _end(self, ticket_id: TicketId, *, served: bool) -> None:
+        ticket = self.world.tickets.pop(ticket_id, None)
+        if ticket is None:
+            return  # refused or cut off while the news was under way
+        model = self.world.models[ticket.model]
+        if ticket.granted_at is not None and served:
+            model.failures = 0
+            model.estimates.service.observe(self.world.clock - ticket.granted_at)
+        elif served:
+            raise CoreError(f"ticket {ticket_id} was served without a seat", model.group.story)
+        if ticket.id in model.seated:
+            self._moves.unseat(ticket)
+        else:
+            self._moves.dequeue(ticket)
+
+    def _ready(self, group: Group) -> None:
+        if group.state is not GroupState.UNLOADING:  # else it was told to stop while the news was under way
+            self._moves.ready(group)
+
+    def _fail(self, event: ServerFailed) -> None:
+        group = self._group(event.group)
+        if group.state is not GroupState.UNLOADING:  # what is being stopped may end as it likes
+            self._moves.fail(group, event.failure, event.detail)
+
+    def _unload(self, event: UnloadAsked) -> None:
+        models = [self._model(model) for model in event.models]
+        for model in models:
+            drain = model.settings.unload_timeout_s
+            self._moves.unload(model, drain, None if event.keep_waiting else self._unloaded(model.id))
+        self.world.preloads = [model for model in self.world.preloads if model not in event.models]
+        self._await_stops(event.asker, models)
+
+    def _shut_down(self, asker: AskerId, drain_s: float) -> None:
+        self.world.shutting_down = True
+        self.world.preloads = []
+        for model in self.world.models.values():
+            self._moves.unload(model, drain_s, self._unloaded(model.id))
+        self._await_stops(asker, list(self.world.models.values()))
+
+    def _hurry(self) -> None:
+        for model in self.world.residents.values():
+            if model.group.closing:
+                model.group.cut_at = self.world.clock
+        for group in self.world.stopping.values():
+            if group.server is not None:
+                self._moves.effects.append(StopServer(group=group.id, model=group.server, grace_s=0.0))
+
+    def _await_stops(self, asker: AskerId, models: list[Model]) -> None:
+        if asker in self.world.unloads:
+            raise CoreError(f"asker {asker} asked twice")
+        self.world.unloads[asker] = {model.id for model in models if model.group.server == model.id}
+        self._moves.confirm(asker)
+
+    # The decision
+
+    def _settle(self) -> None:
+        self._cut_off()
+        while True:
+            self._seat()
+            self._drop_unwanted()
+            made = scheduler.claims(self.world)
+            claim = next((claim for claim in made if not claim.obstacles), None)
+            if claim is not None:
+                self._moves.commit(claim)
+            elif not self._preload(made):
+                break
+        self._press(made)
+        self._expire()
+
+    def _cut_off(self) -> None:
+        for model in list(self.world.residents.values()):
+            if model.group.cut_at <= self.world.clock:
+                self._moves.cut_off(model, self._unloaded(model.id))
+
+    def _seat(self) -> None:
+        for model in list(self.world.waiting.values()):
+            while len(model.line) and scheduler.seatable(self.world, model, model.line.head):
+                self._moves.seat(model.line.head)
+
+    def _drop_unwanted(self) -> None:
+        for model in list(self.world.residents.values()):
+            if model.group.committed and not model.seated and not model.group.preload:
+                self._moves.drop(model)
+
+    def _preload(self, made: list[Claim]) -> bool:
+        """Rule 13: start one preload if one can be made; the ones that never can are given up."""
+        for wanted in list(self.world.preloads):
+            model = self.world.models[wanted]
+            verdict = scheduler.may_preload(self.world, model, made)
+            if verdict is scheduler.Preload.WAIT:
+                continue
+            self.world.preloads.remove(wanted)
+            if verdict is scheduler.Preload.NOW:
+                self._moves.preload(model)
+                return True
+            if verdict is scheduler.Preload.NEVER:
+                cause = "another model would have to leave for it, or it is given a pause"
+                self._moves.effects.append(ReportPreload(model=model.id, cause=cause))
+        return False
+
+    def _press(self, made: list[Claim]) -> None:
+        asked = scheduler.pressures(self.world, made)
+        for model in self.world.residents.values():
+            group = model.group
+            if group.closing:
+                self._moves.press(group, Pressure.BLOCKED, "unload asked, requests in flight may finish")
+            elif group.id in asked:
+                pressure, claim = asked[group.id]
+                why = sentence(claim.obstacles[0], self.world.clock)
+                self._moves.press(group, pressure, f"ticket {claim.ticket.id} for {claim.ticket.model} waits: {why}")
+            else:
+                self._moves.press(group, Pressure.NONE, "no rival waits any more")
+
+    def _expire(self) -> None:
+        for model in list(self.world.residents.values()):
+            if scheduler.expires_at(model) <= self.world.clock:
+                self._moves.leave(model, Signal.EXPIRED, f"idle for its ttl of {model.settings.ttl_s:g} s")
+
+    # Look-ups
+
+    def _group(self, group: GroupId) -> Group:
+        try:
+            return self.world.groups[group]
+        except KeyError:
+            raise CoreError(f"there is no group {group!r}") from None
+
+    def _model(self, model: ModelId) -> Model:
+        try:
+            return self.world.models[model]
+        except KeyError:
+            raise CoreError(f"there is no model {model!r}") from None
+
+    def _unloaded(self, model: ModelId) -> Refusal:
+        if self.world.shutting_down:
+            return Refusal(code=RefusalCode.SHUTTING_DOWN, message="the proxy is shutting down")
+        return Refusal(code=RefusalCode.UNLOADED, message=f"{model} was unloaded on request")
