@@ -1,0 +1,160 @@
+"""What is wrong between values that are right by themselves: placeholders, ports, times, and who has which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from states.settings import DEFAULT_GROUP
+
+from . import kinds
+from .mistakes import Finding, KeyPath, quoted
+from .placeholders import fill, from_environment, names_in, slips
+from .schema import DEFAULT_PROXY, ModelTable, Tables
+
+Check = Callable[[object], object]
+
+
+class Written:
+    """Where things stand in the file, those included that are no values because something is wrong with them."""
+
+    def __init__(self, file: Mapping[str, object]) -> None:
+        self._file = file
+
+    def of_model(self, model: str, key: str) -> KeyPath | None:
+        """The path of a key of a model, in its own table or in `defaults`; None: it is not written."""
+        paths = (("models", model, key), ("defaults", key))
+        return next((path for path in paths if self._at(path) is not None), None)
+
+    def items(self, path: KeyPath, read: Iterable[str]) -> Iterator[tuple[KeyPath, str]]:
+        """The path of each item that was read from the list at `path`; those that were left out are skipped."""
+        written = self._at(path)
+        places = iter(enumerate(written if isinstance(written, list) else []))
+        for item in read:
+            yield (*path, *next(([index] for index, each in places if each == item), [])), item
+
+    def _at(self, path: KeyPath) -> object:
+        value: object = self._file
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+
+def find(tables: Tables, written: Written, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield every contradiction; one that `defaults` brings into several models comes as often, in the same words.
+
+    Args:
+        tables: the file, defaults merged into the models, without the values that are findings already.
+        written: where things stand in it.
+        environment: the variables that are set.
+    """
+    for name, model in tables.models.items():
+        yield from _of_model(name, model, written, environment)
+    yield from _of_aliases(tables.models, written)
+    yield from _of_groups(tables, written)
+    yield from _of_preload(tables, written)
+    for path, key in written.items(("server", "api_keys"), tables.server.api_keys):
+        for slip in _of_text(key, {}, environment, kinds.secret):
+            yield Finding(path=path, message=slip)
+
+
+def _of_model(name: str, model: ModelTable, written: Written, environment: Mapping[str, str]) -> Iterator[Finding]:
+    if written.of_model(name, "cmd") is None:
+        message = "cmd is missing: expected the command that starts the server, here or in [defaults]"
+        yield Finding(path=("models", name), message=message, at_key=True)
+    if 0 < model.ttl < model.unload_delay:
+        message = (
+            f"would unload the model {model.ttl:g} s after its last request, but unload_delay holds it for"
+            f" {model.unload_delay:g} s: make ttl at least as long, or 0 for never"
+        )
+        yield Finding(path=written.of_model(name, "ttl") or ("models", name), message=message)
+    known = {"MODEL_ID": name, "PORT": "1"}
+    texts: list[tuple[str, tuple[str, ...], dict[str, str], Check]] = [
+        ("cmd", model.cmd, known, kinds.word),
+        ("cmd_stop", model.cmd_stop or (), {**known, "PID": "1"}, kinds.word),
+        ("proxy", (DEFAULT_PROXY if model.proxy is None else model.proxy,), known, kinds.url),
+        ("check_endpoint", (model.check_endpoint,), {"MODEL_ID": name}, kinds.endpoint),
+        ("env", tuple(model.env.values()), known, kinds.word),
+        ("cwd", (model.cwd or ".",), {"MODEL_ID": name}, kinds.word),
+    ]
+    for key, templates, values, check in texts:
+        for template in templates:
+            for slip in _of_text(template, values, environment, check):
+                yield Finding(path=written.of_model(name, key) or ("models", name), message=slip)
+    yield from _of_port(name, model, written)
+
+
+def _of_text(
+    template: str,
+    known: Mapping[str, str],
+    environment: Mapping[str, str],
+    check: Check,
+) -> Iterator[str]:
+    found = list(slips(template, known, environment))
+    yield from found
+    if not found:
+        try:
+            check(fill(template, {**known, **from_environment(environment, template)}))
+        except kinds.Slip as slip:
+            yield str(slip)
+
+
+def _of_port(name: str, model: ModelTable, written: Written) -> Iterator[Finding]:
+    if not model.cmd or "PORT" in names_in(*model.cmd, *model.env.values()):
+        return
+    if written.of_model(name, "proxy") is None:
+        message = "neither cmd nor env says ${PORT}, so the server cannot know where to answer: add it, or set proxy"
+        yield Finding(path=written.of_model(name, "cmd") or ("models", name), message=message)
+    elif model.proxy is not None and "PORT" in names_in(model.proxy):
+        message = "says ${PORT}, but neither cmd nor env does, so the server cannot know it"
+        yield Finding(path=written.of_model(name, "proxy") or ("models", name), message=message)
+
+
+def _of_aliases(models: Mapping[str, ModelTable], written: Written) -> Iterator[Finding]:
+    taken: dict[str, str] = {}
+    for name, model in models.items():
+        for path, alias in written.items(("models", name, "aliases"), model.aliases):
+            if alias in models:
+                message = f"{quoted(alias)} is the id of a model: the alias would never be used"
+                yield Finding(path=path, message=message)
+            elif alias in taken:
+                owner = "this model" if taken[alias] == name else f"the model {quoted(taken[alias])}"
+                yield Finding(path=path, message=f"{quoted(alias)} is an alias of {owner} already")
+            taken.setdefault(alias, name)
+
+
+def _of_groups(tables: Tables, written: Written) -> Iterator[Finding]:
+    taken: dict[str, str] = {}
+    for name, group in tables.groups.items():
+        if name == DEFAULT_GROUP:
+            message = f"{quoted(name)} is the group of the models that are in no other: choose another name"
+            yield Finding(path=("groups", name), message=message, at_key=True)
+        if "/" in name:
+            # The process groups of a group without swap are named group/model.
+            yield Finding(path=("groups", name), message="a slash cannot be in the name of a group", at_key=True)
+        for path, member in written.items(("groups", name, "members"), group.members):
+            if member not in tables.models:
+                yield Finding(path=path, message=_unknown_model(member, tables.models))
+            elif member in taken:
+                owner = "this group" if taken[member] == name else f"the group {quoted(taken[member])}"
+                message = f"{quoted(member)} is in {owner} already: a model is in one group, once"
+                yield Finding(path=path, message=message)
+            taken.setdefault(member, name)
+
+
+def _of_preload(tables: Tables, written: Written) -> Iterator[Finding]:
+    known = {*tables.models, *_owners(tables.models)}
+    for path, name in written.items(("hooks", "on_startup", "preload"), tables.hooks.on_startup.preload):
+        if name not in known:
+            yield Finding(path=path, message=_unknown_model(name, tables.models))
+
+
+def _unknown_model(name: str, models: Mapping[str, ModelTable]) -> str:
+    if owner := _owners(models).get(name):
+        return f"{quoted(name)} is an alias: write the id, {quoted(owner)}"
+    near = get_close_matches(name, models, n=1)
+    return f"there is no model {quoted(name)}" + (f": did you mean {quoted(near[0])}?" if near else "")
+
+
+def _owners(models: Mapping[str, ModelTable]) -> dict[str, str]:
+    return {alias: name for name, model in models.items() for alias in model.aliases}

@@ -1,0 +1,221 @@
+"""From a file to a `Config`, or to every mistake in it; and back to a file that says everything.
+
+In this order: the text (it exists, is UTF-8, is TOML), each value by itself, the values between themselves. Only the
+first step stops at its first mistake: what is not TOML has no keys to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from states.settings import GroupSettings, ModelId, ModelSettings, Settings, Strategy
+
+from . import contradictions
+from .configuration import Config, ModelConfig
+from .mistakes import ConfigError, Finding, KeyPath, Mistake
+from .placeholders import fill, from_environment
+from .reading import Reader
+from .schema import DEFAULT_PROXY, GroupTable, ModelTable, Tables
+from .spelling import move_unquoted_ids
+
+LARGEST_FILE_BYTES: Final = 16 * 2**20
+"""More is not a configuration: a device, or the wrong file."""
+
+
+def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration file at `path`.
+
+    Args:
+        path: a TOML file.
+        environment: what `${env.NAME}` looks into; None: the process's own.
+
+    Raises:
+        ConfigError: the file cannot be used; it carries every mistake, each with its place. Nothing was changed.
+    """
+    file = Path(path)
+    environment = os.environ if environment is None else environment
+    text = _read_text(file)
+    written = _parse(file, text)
+    tables, findings = _understand(written, environment)
+    if tables is None or findings:
+        # Shown in file order; one that [defaults] brings into several models is one mistake.
+        from .positions import locate  # noqa: PLC0415 - only who made a mistake waits for the second parser
+
+        raise ConfigError(str(file), locate(dict.fromkeys(findings), text))
+    return _config(file, tables, environment)
+
+
+def effective(config: Config) -> dict[str, object]:
+    """Return the whole configuration as TOML can say it, every default filled in; loading it gives the same `Config`.
+
+    Placeholders stay as they were written, so that secrets from the environment do not end in a file.
+    """
+    tables: dict[str, object] = msgspec.to_builtins(config.tables)
+    del tables["defaults"]
+    tables["models"] = {
+        name: {**_table(_table(tables, "models"), name), "proxy": model.proxy} for name, model in config.models.items()
+    }
+    return {key: said for key, value in tables.items() if (said := _sayable(value)) != {}}
+
+
+def _read_text(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_FILE_BYTES + 1)
+        if len(content) > LARGEST_FILE_BYTES:
+            raise _unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**20} MiB: this is no configuration file")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise _unusable(file, "there is no such file") from None
+    except IsADirectoryError:
+        raise _unusable(file, "this is a directory: name the file in it, such as config.toml") from None
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
+        message = f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot stand here"
+        raise ConfigError(str(file), [Mistake(message=message, line=line, column=column)]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _unusable(file, f"cannot be read: {reason}") from None
+
+
+def _unusable(file: Path, message: str) -> ConfigError:
+    return ConfigError(str(file), [Mistake(message=message)])
+
+
+def _parse(file: Path, text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise _unusable(file, "not TOML: nested too deeply") from None
+    except ValueError as error:
+        # Before 3.14 the place is only in the message; an integer of too many digits has none.
+        what, _, place = str(error).partition(" (at ")
+        lines = text.split("\n")
+        found = re.match(r"line (\d+), column (\d+)\)", place)
+        line = int(found[1]) if found else len(lines) if place else None
+        column = int(found[2]) if found else len(lines[-1]) + 1 if place else None
+        source = lines[line - 1].rstrip("\r") if line is not None else ""
+        raise ConfigError(
+            str(file), [Mistake(message=f"not TOML: {what}", line=line, column=column, source=source)]
+        ) from None
+
+
+def _understand(written: dict[str, object], environment: Mapping[str, str]) -> tuple[Tables | None, list[Finding]]:
+    moved = [
+        each
+        for top, table in (("models", ModelTable), ("groups", GroupTable))
+        for each in move_unquoted_ids(_table(written, top), top, table.__struct_fields__)
+    ]
+    reader = Reader()
+    values = reader.read_table(Tables, written, ())
+    tables = None
+    findings = [finding for finding, _, _ in moved] + reader.findings
+    if "models" in values:
+        defaults = _table(values, "defaults")
+        models = {name: {**defaults, **_table(_table(values, "models"), name)} for name in _table(values, "models")}
+        tables = msgspec.convert({**values, "models": models}, Tables)
+        findings += contradictions.find(tables, contradictions.Written(written), environment)
+    for _, meant, as_written in moved:
+        findings = [_moved_back(finding, meant, as_written) for finding in findings]
+    return tables, findings
+
+
+def _table(tables: Mapping[str, object], key: str) -> dict[str, object]:
+    table = tables.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _moved_back(finding: Finding, meant: KeyPath, as_written: KeyPath) -> Finding:
+    if finding.path[: len(meant)] != meant:
+        return finding
+    return replace(finding, path=(*as_written, *finding.path[len(meant) :]))
+
+
+def _sayable(value: object) -> object:
+    """Return `value` without what TOML cannot say and what says nothing, and whole seconds as whole numbers."""
+    if isinstance(value, dict):
+        said = {key: _sayable(inner) for key, inner in value.items() if inner is not None}
+        return {key: inner for key, inner in said.items() if inner != {}}
+    if isinstance(value, list | tuple):
+        return [_sayable(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _config(path: Path, tables: Tables, environment: Mapping[str, str]) -> Config:
+    models = {ModelId(name): _model(ModelId(name), table, environment) for name, table in tables.models.items()}
+    aliases = {alias: model.id for model in models.values() for alias in model.aliases}
+    preload = [ModelId(aliases.get(name, name)) for name in tables.hooks.on_startup.preload]
+    server = tables.server
+    return Config(
+        path=path,
+        listen=server.listen,
+        start_port=server.start_port,
+        shutdown_timeout_s=server.shutdown_timeout,
+        max_body_bytes=server.max_body,
+        api_keys=tuple(fill(key, from_environment(environment, key)) for key in server.api_keys),
+        log_level=server.log_level,
+        log_format=server.log_format,
+        preload=tuple(dict.fromkeys(preload)),
+        models=models,
+        settings=_settings(tables),
+        tables=tables,
+    )
+
+
+def _model(model: ModelId, table: ModelTable, environment: Mapping[str, str]) -> ModelConfig:
+    proxy = DEFAULT_PROXY if table.proxy is None else table.proxy
+    texts = (*table.cmd, *(table.cmd_stop or ()), proxy, table.check_endpoint, *table.env.values(), table.cwd or "")
+    substitutions = {"MODEL_ID": model, **from_environment(environment, *texts)}
+    return ModelConfig(
+        id=model,
+        cmd=table.cmd,
+        cmd_stop=table.cmd_stop,
+        proxy=proxy,
+        check_endpoint=None if table.check_endpoint == "none" else fill(table.check_endpoint, substitutions),
+        load_timeout_s=table.load_timeout,
+        env=table.env,
+        cwd=None if table.cwd is None else fill(table.cwd, substitutions),
+        aliases=table.aliases,
+        name=table.name,
+        description=table.description,
+        unlisted=table.unlisted,
+        substitutions=substitutions,
+    )
+
+
+def _settings(tables: Tables) -> Settings:
+    return Settings(
+        models={ModelId(name): _scheduling(table) for name, table in tables.models.items()},
+        groups={
+            name: GroupSettings(
+                members=tuple(ModelId(member) for member in group.members),
+                swap=group.swap,
+                exclusive=group.exclusive,
+                persistent=group.persistent,
+            )
+            for name, group in tables.groups.items()
+        },
+        strategy=Strategy(tables.scheduler.strategy),
+    )
+
+
+def _scheduling(table: ModelTable) -> ModelSettings:
+    return ModelSettings(
+        priority=table.priority,
+        unload_delay_s=table.unload_delay,
+        min_loaded_s=table.min_loaded,
+        max_wait_s=table.max_wait,
+        concurrency=table.concurrency,
+        queue_limit=table.queue_limit,
+        ttl_s=table.ttl,
+        unload_timeout_s=table.unload_timeout,
+    )

@@ -1,0 +1,172 @@
+"""The tables of a configuration file: every key, its type, its limits, its default, in one place.
+
+msgspec holds types and limits, `Kind` says how a value is written. A docstring under a key is its documentation.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from . import kinds
+from .kinds import Kind
+
+LONGEST_S: Final = 1e9
+"""About thirty years: whoever wants longer wants "never"."""
+LARGEST: Final = 2**31 - 1
+DEFAULT_PROXY: Final = "http://127.0.0.1:${PORT}"
+
+Duration = Annotated[
+    float,
+    Meta(ge=0, le=LONGEST_S),
+    Kind(
+        'a duration: a number of seconds from 0 to 1e9, or a string such as "1500ms", "5s", "2m", "1h"', kinds.duration
+    ),
+]
+Size = Annotated[
+    int,
+    Meta(ge=1, le=2**53),
+    Kind('a size: a number of bytes above 0, or a string such as "512KiB", "256MiB", "1GiB"', kinds.size),
+]
+Count = Annotated[int, Meta(ge=1, le=LARGEST), Kind("a whole number of at least 1")]
+Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST), Kind("a whole number, above or below 0")]
+Port = Annotated[int, Meta(ge=1, le=kinds.HIGHEST_PORT), Kind(f"a port, a whole number from 1 to {kinds.HIGHEST_PORT}")]
+Flag = Annotated[bool, Kind("true or false")]
+Text = Annotated[str, Kind("a string")]
+Name = Annotated[str, Kind("a name, a string", kinds.identifier)]
+Names = Annotated[tuple[Name, ...], Kind("a list of names")]
+Word = Annotated[str, Kind("a word, a string", kinds.word)]
+Words = Annotated[tuple[Word, ...], Kind("a command: a string, or a list of words with the program first", kinds.words)]
+Folder = Annotated[str, Meta(min_length=1), Kind("a folder, a string that is not empty", kinds.word)]
+Variables = Annotated[
+    dict[Annotated[str, Kind("the name of a variable", kinds.variable)], Word],
+    Kind('variables: a table, or a list of "NAME=value"', kinds.variables),
+]
+Address = Annotated[str, Kind('an address, "host:port" or "unix:PATH"', kinds.address)]
+Addresses = Annotated[
+    tuple[Address, ...],
+    Meta(min_length=1),
+    Kind('an address, "host:port" or "unix:PATH", or a list of at least one', kinds.one_or_many),
+]
+Secrets = Annotated[tuple[Annotated[str, Kind("a key, a string", kinds.secret)], ...], Kind("a list of keys")]
+Endpoint = Annotated[str, Kind('a path such as "/health", or "none"', kinds.endpoint)]
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file; its keys are its fields."""
+
+
+class ServerTable(Table, frozen=True, kw_only=True):
+    """`[server]`: where and how the proxy itself answers."""
+
+    listen: Addresses = ("127.0.0.1:8080",)
+    """Where it listens; port 0: any free one."""
+    start_port: Port = 5800
+    """First `${PORT}`; ports in use are skipped."""
+    shutdown_timeout: Duration = 30.0
+    """Seated requests may finish so long when the proxy is told to end."""
+    max_body: Size = 256 * 2**20
+    """Largest body of a request; above it 413."""
+    api_keys: Secrets = ()
+    """Keys that clients must send one of; none: open."""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Kind('"debug", "info", "warning" or "error"')
+    ] = "info"
+    """The least important lines that are logged."""
+    log_format: Annotated[Literal["text", "json"], Kind('"text" or "json"')] = "text"
+    """`json` for machines."""
+
+
+class SchedulerTable(Table, frozen=True, kw_only=True):
+    """`[scheduler]`: how waiting requests are ranked."""
+
+    strategy: Annotated[
+        Literal["fifo+", "fifo"], Kind('"fifo+" (priorities, holds and deadlines) or "fifo" (strict order of arrival)')
+    ] = "fifo+"
+    """`fifo+`: overdue first, then priority; `fifo`: strict order of arrival."""
+
+
+class DefaultsTable(Table, frozen=True, kw_only=True):
+    """`[defaults]`: what holds for every model that does not say otherwise; a model's own key replaces it whole."""
+
+    cmd: Words = ()
+    """Starts the server; words as a POSIX shell splits them, no shell. Required, here or in the model."""
+    cmd_stop: Words | None = None
+    """Stops the server, `${PID}`; none: SIGTERM."""
+    proxy: Text | None = None
+    """Where the server answers; none: `DEFAULT_PROXY`."""
+    check_endpoint: Endpoint = "/health"
+    """Answers 200 when the server is ready; `none`: ready when started."""
+    load_timeout: Duration = 120.0
+    """From started to ready, at most."""
+    unload_timeout: Duration = 10.0
+    """Grace of every stop, then the server is killed."""
+    priority: Whole = 0
+    """Higher first; may be negative."""
+    unload_delay: Duration = 0.0
+    """Hold after the last request."""
+    min_loaded: Duration = 0.0
+    """Hold after loading."""
+    max_wait: Duration = 300.0
+    """Bound on waiting; 0: none."""
+    concurrency: Count = 10
+    """Seats; more requests wait."""
+    queue_limit: Count = 1000
+    """Requests of the model that may wait; more get 429."""
+    ttl: Duration = 0.0
+    """Unload when idle so long; 0: never."""
+    env: Variables = {}
+    """Variables for the server, added to the proxy's own."""
+    cwd: Folder | None = None
+    """Working directory of the server; none: the proxy's."""
+    unlisted: Flag = False
+    """Left out of `/v1/models`; it can be used all the same."""
+
+
+class ModelTable(DefaultsTable, frozen=True, kw_only=True):
+    """`[models.<id>]`: one model server."""
+
+    aliases: Names = ()
+    """Other names that clients may use."""
+    name: Text | None = None
+    """For people, in listings."""
+    description: Text | None = None
+    """For people, in listings."""
+
+
+class GroupTable(Table, frozen=True, kw_only=True):
+    """`[groups.<name>]`: models that share what one of them may need alone."""
+
+    members: Annotated[Names, Meta(min_length=1), Kind("a list of at least one model id")]
+    """Ids of models; one in no group is in the group `default`."""
+    swap: Flag = True
+    """Members displace each other."""
+    exclusive: Flag = True
+    """Loading a member displaces the models of every other group that is not persistent."""
+    persistent: Flag = False
+    """No other group displaces its members."""
+
+
+class OnStartupTable(Table, frozen=True, kw_only=True):
+    """`[hooks.on_startup]`: what to do first."""
+
+    preload: Names = ()
+    """Models to load when the proxy starts, where nobody has to leave for them."""
+
+
+class HooksTable(Table, frozen=True, kw_only=True):
+    """`[hooks]`: what to do when something happens."""
+
+    on_startup: OnStartupTable = OnStartupTable()
+
+
+class Tables(Table, frozen=True, kw_only=True):
+    """A whole file."""
+
+    server: ServerTable = ServerTable()
+    scheduler: SchedulerTable = SchedulerTable()
+    defaults: DefaultsTable = DefaultsTable()
+    models: Annotated[dict[Name, ModelTable], Meta(min_length=1), Kind("at least one table [models.<id>] with a cmd")]
+    groups: Annotated[dict[Name, GroupTable], Kind("tables [groups.<name>]")] = {}
+    hooks: HooksTable = HooksTable()

@@ -1,0 +1,89 @@
+"""What the project exists for, with real processes: agents on several models, and how often models are loaded for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+
+from .proxy_process import agent, ask, demo, running_proxy
+
+GAP_S = 0.1
+HOLD = "1.5"
+"""Far above the gap: a busy machine stretches gaps, and a hold that is over by then would tell nothing."""
+
+STORY = (
+    demo("orchestrator", _priority=1)
+    + demo("explorer", _priority=3, _unload_delay=HOLD)
+    + demo("coder", _priority=2, _unload_delay=HOLD)
+)
+
+
+async def test_the_story_makes_four_loads(tmp_path: Path) -> None:
+    async with running_proxy(tmp_path, STORY) as proxy, proxy.client() as client:
+        await ask(client, "orchestrator", "plan")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(agent, client, "explorer", 4, GAP_S)
+            nursery.start_soon(agent, client, "explorer", 4, GAP_S)
+            nursery.start_soon(agent, client, "coder", 4, GAP_S)
+            await proxy.told(r"-> loading \(explorer\)")
+            nursery.start_soon(agent, client, "orchestrator", 3, GAP_S)
+        assert proxy.loads == ["orchestrator", "explorer", "coder", "orchestrator"]
+
+
+async def lone_background_agent(client: httpx.AsyncClient) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(agent, client, "orchestrator", 8, GAP_S)
+        nursery.start_soon(agent, client, "coder", 6, GAP_S)
+
+
+async def serial_subtasks(client: httpx.AsyncClient) -> None:
+    for subtask in ("explorer", "coder", "explorer"):
+        await ask(client, "orchestrator")
+        await agent(client, subtask, 3, GAP_S)
+    await ask(client, "orchestrator")
+
+
+async def title_beside_main(client: httpx.AsyncClient) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, client, "explorer", "title, please")
+        await trio.sleep(GAP_S)
+        nursery.start_soon(agent, client, "coder", 4, GAP_S)
+
+
+@pytest.mark.parametrize("workload", [lone_background_agent, serial_subtasks, title_beside_main])
+async def test_no_workload_loads_more_often_than_in_order_of_arrival(
+    tmp_path: Path, workload: type[lone_background_agent]
+) -> None:
+    loads: dict[str, list[str]] = {}
+    for strategy in ("fifo", "fifo+"):
+        folder = tmp_path / strategy
+        folder.mkdir()
+        rest = f'[scheduler]\nstrategy = "{strategy}"\n'
+        async with running_proxy(folder, STORY, rest=rest) as proxy, proxy.client() as client:
+            await workload(client)
+            loads[strategy] = proxy.loads
+    assert len(loads["fifo+"]) <= len(loads["fifo"]), loads
+    assert set(Counter(loads["fifo+"])) == set(Counter(loads["fifo"]))
+
+
+async def test_endless_traffic_for_one_model_keeps_another_waiting_no_longer_than_its_bound(tmp_path: Path) -> None:
+    max_wait_s, service_s, load_s = 1.0, 0.2, 0.1
+    models = demo("a", service=service_s, load=load_s) + demo("b", service=service_s, load=load_s, _max_wait=max_wait_s)
+    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+        await ask(client, "a")
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(agent, client, "a", 1000, 0.0)
+            await trio.sleep(0.3)  # under way: four requests of a at any moment, for ever
+            asked_at = trio.current_time()
+            await ask(client, "b")
+            waited = trio.current_time() - asked_at
+            nursery.cancel_scope.cancel()
+        # Nobody else waits with an earlier deadline (k = 0); starting and stopping processes on a busy machine comes on top.
+        bound = max_wait_s + 2 * (service_s + load_s)
+        assert max_wait_s <= waited < bound + 3
+        assert proxy.loads[:2] == ["a", "b"]
