@@ -1,9 +1,9 @@
 """One client's connection: read and written so that nothing about it can hang or leak.
 
-Rules: one task reads, and it alone closes; the app's task writes. Reading goes on while a request is answered (bounded),
-so that a client's end is noticed behind pipelined requests too. A client that has only closed its sending side still
-gets its answer: whether it is there is asked with bytes that mean nothing (`HttpProtocol.question`). A send that was
-cancelled halfway is taken up again by the next one, so that the app may still say why it stops. Sending to a client
+Rules: one task reads, and it alone closes; the app's task writes. Reading goes on while a request is answered, within
+bounds, so that a client's end is noticed behind pipelined requests too. A client that has closed its sending side only
+still gets its answer: whether it is there is asked with bytes that mean nothing (`HttpProtocol.question`). A send that was
+cancelled halfway is taken up by the next one, so that the app may still say why it stops. Sending to a client
 that is gone does nothing, but yields.
 """
 
@@ -220,7 +220,7 @@ class Connection:
     async def _send(self, data: bytes) -> None:
         self._sends += 1
         if self._is_gone or not self._sends % _SENDS_PER_YIELD:
-            # An app that sends for ever to a client that is gone, or that takes everything, must not hold up the others.
+            # An app that sends for ever to a client that is gone, or takes everything, must not hold up the others.
             await trio.lowlevel.checkpoint()
         if self._is_gone:
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from math import inf
 from typing import Final, Protocol
@@ -130,11 +130,8 @@ class GroupShell:
             await self._serve(run)
         except LaunchError as error:
             self._feed(ServerFailed(group=self.group, failure=Failure.LOAD_FAILED, detail=str(error)))
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other groups along
-            _LOG.critical("group %s: a bug in the proxy\n%s", self.group, "".join(traceback.format_exception(error)))
-            detail = f"the proxy has a bug that concerns {run.model}; its log tells more"
-            failure = Failure.DIED if run.ready else Failure.LOAD_FAILED
-            self._feed(ServerFailed(group=self.group, failure=failure, detail=detail))
+        except Exception as error:  # noqa: BLE001 - see `_report_bug`
+            self._report_bug(run, error)
 
     async def _serve(self, run: Run) -> None:
         if run.service.cancel_called:
@@ -146,9 +143,18 @@ class GroupShell:
                     async with trio.open_nursery() as run.nursery:
                         run.nursery.start_soon(self._watch, run, server, name="watch")
                         run.nursery.start_soon(self._load, run, server, name="load")
+            except Exception as error:  # noqa: BLE001 - see `_report_bug`
+                self._report_bug(run, error)
             finally:
                 run.nursery = None
                 await self._stop(run, server)
+
+    def _report_bug(self, run: Run, error: Exception) -> None:
+        """A bug of ours fails this group's tickets, and must not take the other groups along."""
+        _LOG.critical("group %s: a bug in the proxy\n%s", self.group, "".join(traceback.format_exception(error)))
+        detail = f"the proxy has a bug that concerns {run.model}; its log tells more"
+        failure = Failure.DIED if run.ready else Failure.LOAD_FAILED
+        self._feed(ServerFailed(group=self.group, failure=failure, detail=detail))
 
     async def _load(self, run: Run, server: Server) -> None:
         with trio.move_on_after(run.load_timeout_s) as loading:

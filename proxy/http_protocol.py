@@ -254,7 +254,7 @@ class HttpProtocol(H11Protocol):
 
 
 def _origin_form(target: bytes) -> bytes:
-    """Return path and query of a target that is a whole URL, as sent to proxies (RFC 9112, 3.2.2); others as they are."""
+    """Return path and query of a target that is a whole URL, as proxies are sent (RFC 9112, 3.2.2); else the target."""
     scheme, separator, rest = target.partition(b"://")
     if not separator or target.startswith(b"/") or b"?" in scheme:
         return target

@@ -134,6 +134,7 @@ class ServerProcess:
             do(living)
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_LOOK_S)
+        self.output.drain_now()  # what others than the leader said last
 
     def _terminate_strangers(self, living: list[int]) -> None:
         # While the leader lived, those with a group of their own were its business: it may have had a better way.

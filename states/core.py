@@ -145,7 +145,7 @@ class Core:
             case UnloadAsked():
                 self._unload(event)
             case PreloadAsked(models=models):
-                self.world.preloads += [model for model in models if model not in self.world.preloads]
+                self._want_loaded(models)
             case ShutdownAsked(asker=asker, drain_s=drain_s):
                 self._shut_down(asker, drain_s)
             case ShutdownHurried():
@@ -186,7 +186,9 @@ class Core:
             return self._unloaded(model.id)
         if model.paused_until > world.clock:
             return paused(model, world.clock)
-        if len(model.line) < model.settings.queue_limit or scheduler.seatable(world, model, ticket):
+        if len(model.line) < model.settings.queue_limit:
+            return None
+        if scheduler.seatable(world, model, ticket) or scheduler.commits_at_once(world, ticket):
             return None
         wait = max(1.0, ceil(scheduler.place_free_in_s(world, model)))
         message = f"{len(model.line)} requests wait for {model.id}, as many as may; try again in about {wait:.0f} s"
@@ -224,6 +226,11 @@ class Core:
         self.world.preloads = [model for model in self.world.preloads if model not in event.models]
         self._await_stops(event.asker, models)
 
+    def _want_loaded(self, models: tuple[ModelId, ...]) -> None:
+        if not self.world.shutting_down:
+            wanted = [self._model(model).id for model in models]
+            self.world.preloads += [model for model in dict.fromkeys(wanted) if model not in self.world.preloads]
+
     def _shut_down(self, asker: AskerId, drain_s: float) -> None:
         self.world.shutting_down = True
         self.world.preloads = []
@@ -232,9 +239,9 @@ class Core:
         self._await_stops(asker, list(self.world.models.values()))
 
     def _hurry(self) -> None:
-        for model in self.world.residents.values():
+        for model in list(self.world.residents.values()):
             if model.group.closing:
-                model.group.cut_at = self.world.clock
+                self._moves.cut_off(model, self._unloaded(model.id))
         for group in self.world.stopping.values():
             if group.server is not None:
                 self._moves.effects.append(StopServer(group=group.id, model=group.server, grace_s=0.0))

@@ -6,7 +6,7 @@ Work grows with the models that have somebody waiting, and with the resident one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
@@ -46,8 +46,21 @@ def shut_by(world: World, ticket: Ticket) -> Ticket | None:
 
 def claims(world: World) -> list[Claim]:
     """Rule 3: every claim with its obstacles, in queue order."""
+    return _claims(world, world.absent_heads())
+
+
+def commits_at_once(world: World, ticket: Ticket) -> bool:
+    """Rules 4 and 9: whether `ticket`, not in line yet, would be the first of its model and find nothing in its way."""
+    model = world.models[ticket.model]
+    if model.resident or (len(model.line) and model.line.head.rank <= ticket.rank):
+        return False
+    others = (head for head in world.absent_heads() if head.model != ticket.model)
+    return any(claim.ticket is ticket and not claim.obstacles for claim in _claims(world, (ticket, *others)))
+
+
+def _claims(world: World, heads: Iterable[Ticket]) -> list[Claim]:
     made: list[Claim] = []
-    for ticket in sorted(world.absent_heads(), key=lambda head: (head.rank, head.number)):
+    for ticket in sorted(heads, key=lambda head: (head.rank, head.number)):
         made.append(_claim(world, ticket, made))
     return made
 

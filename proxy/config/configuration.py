@@ -58,8 +58,8 @@ class ModelConfig:
             words[:1] = this_program()
         return words
 
-    def stop_command(self, port: int, pid: int) -> list[str] | None:
-        """Return the words that stop the server which runs as `pid`; None: send SIGTERM."""
+    def stop_command(self, port: int, pid: int | str) -> list[str] | None:
+        """Return the words that stop the server which runs as `pid`, or as what stands for it; None: send SIGTERM."""
         return None if self.cmd_stop is None else self._filled(self.cmd_stop, PORT=port, PID=pid)
 
     def url(self, port: int) -> str:
@@ -70,8 +70,8 @@ class ModelConfig:
         """Return the variables to add to the proxy's own for this server."""
         return dict(zip(self.env, self._filled(list(self.env.values()), PORT=port), strict=True))
 
-    def _filled(self, templates: Sequence[str], **known_now: int) -> list[str]:
-        values = {**self.substitutions, **{name: str(number) for name, number in known_now.items()}}
+    def _filled(self, templates: Sequence[str], **known_now: int | str) -> list[str]:
+        values = {**self.substitutions, **{name: str(value) for name, value in known_now.items()}}
         return [fill(template, values) for template in templates]
 
 

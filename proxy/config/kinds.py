@@ -67,7 +67,7 @@ def words(value: object) -> object:
     Lines that begin with `#`, blanks aside, are dropped; a backslash at the end of a line joins it with the next.
     """
     if isinstance(value, str):
-        lines = [line for line in value.splitlines() if not line.lstrip().startswith("#")]
+        lines = [line for line in value.split("\n") if not line.lstrip(" \t").startswith("#")]
         # Pairs first: the second of two backslashes joins nothing. shlex would make a word of the line's end.
         joined = re.sub(r"\\(.)", lambda pair: "" if pair[1] == "\n" else pair[0], "\n".join(lines), flags=re.DOTALL)
         try:

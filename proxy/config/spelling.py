@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from .mistakes import Finding, KeyPath
+from .mistakes import Finding, KeyPath, quoted
 
 OTHER_NAMES: Final = {
     "bind": "listen",
@@ -76,7 +76,7 @@ def move_unquoted_ids(
             rest, value = below
             meant = ".".join((name, key, *rest))
             path = (top, name, key, *rest)
-            message = f'a dot separates keys, so this is not one name: quote it, [{top}."{meant}"]'
+            message = f"a dot separates keys, so this is not one name: quote it, [{top}.{quoted(meant)}]"
             entries.setdefault(meant, value)
             yield Finding(path=path, message=message, at_key=True), (top, meant), path
             del entry[key]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import trio
@@ -17,7 +19,10 @@ ENDED_WITHIN_S = 20
 ANSWERED_WITHIN_S = 60
 """Generous: the machine may be busy. What a test is about is asserted by itself."""
 
+_FIRST_PORTS = range(16000, 26000, 40)
+"""Below the ports that systems give to clients; proxies of tests that run at the same time start at different ones."""
 _LISTENING = re.compile(r"listening on (http://\S+)")
+_BUG = re.compile(r"Traceback| CRITICAL|a bug")
 _LOADING = re.compile(r"-> loading \((\S+)\)")
 
 
@@ -43,6 +48,17 @@ class ProxyProcess:
         self.lines: list[str] = []
         self.url = ""
         self._told = trio.Event()
+
+    @property
+    def pid(self) -> int:
+        """Of the proxy itself."""
+        return self.process.pid
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        url = httpx.URL(self.url)
+        return url.host, url.port or 80
 
     @property
     def loads(self) -> list[str]:
@@ -89,11 +105,25 @@ class ProxyProcess:
             self._told.set()
 
 
+def write_config(folder: Path, models: str, *, server: str = "", rest: str = "") -> Path:
+    """Write a configuration that listens on any free port, unless `server` says where."""
+    listen = "" if "listen =" in server else 'listen = "127.0.0.1:0"\n'
+    start = "" if "start_port =" in server else f"start_port = {_FIRST_PORTS[os.getpid() % len(_FIRST_PORTS)]}\n"
+    config = folder / "config.toml"
+    config.write_text(f"[server]\n{listen}{start}{server}\n\n{models}\n{rest}\n")
+    return config
+
+
+def serve_command(config: Path) -> list[str]:
+    """Return the words that serve a configuration."""
+    return [sys.executable, "-m", "proxy.cli", "serve", str(config)]
+
+
 @asynccontextmanager
 async def running_proxy(
     folder: Path, models: str, *, server: str = "", rest: str = "", arguments: Sequence[str] = ()
 ) -> AsyncIterator[ProxyProcess]:
-    """Serve a configuration from `folder` until the block ends.
+    """Serve a configuration from `folder` until the block ends; then it must be healthy, and end in good order.
 
     Args:
         folder: where its file goes.
@@ -102,16 +132,18 @@ async def running_proxy(
         rest: further tables.
         arguments: of `serve`.
     """
-    config = folder / "config.toml"
-    config.write_text(f'[server]\nlisten = "127.0.0.1:0"\nstart_port = 21000\n{server}\n\n{models}\n{rest}\n')
-    command = [sys.executable, "-m", "proxy.cli", "serve", str(config), *arguments]
-    async with trio.open_nursery() as nursery:
-        process = await trio.lowlevel.open_process(command, stderr=-1)
-        proxy = ProxyProcess(process)
+    command = [*serve_command(write_config(folder, models, server=server, rest=rest)), *arguments]
+    process = await trio.lowlevel.open_process(command, stderr=-1)
+    assert process.stderr is not None
+    proxy = ProxyProcess(process)
+    async with process.stderr, trio.open_nursery() as nursery:
         nursery.start_soon(proxy.listen)
         try:
             await proxy.started()
             yield proxy
+            if process.returncode is None:
+                await assert_healthy(proxy)
+                assert await proxy.end() == 0, "\n".join(proxy.lines)
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + ENDED_WITHIN_S):
                 if process.returncode is None:
@@ -120,21 +152,51 @@ async def running_proxy(
             if process.returncode is None:
                 process.kill()
             nursery.cancel_scope.cancel()
-            assert process.stderr is not None
-            await process.stderr.aclose()
+    assert not [line for line in proxy.lines if _BUG.search(line)], "\n".join(proxy.lines)
+
+
+async def assert_healthy(proxy: ProxyProcess) -> None:
+    """The core answers, and is consistent."""
+    async with proxy.client() as client:
+        response = await client.get("/health")
+        assert response.status_code == httpx.codes.OK, response.text
+
+
+async def queue_of(client: httpx.AsyncClient) -> dict[str, Any]:
+    """What /api/queue says: groups and waiting tickets."""
+    content: dict[str, Any] = (await client.get("/api/queue")).raise_for_status().json()
+    return content
+
+
+async def until_waiting(client: httpx.AsyncClient, number: int, *, within_s: float = ANSWERED_WITHIN_S) -> None:
+    """Return once so many tickets have no seat that they can use."""
+    with trio.fail_after(within_s):
+        while len((await queue_of(client))["waiting"]) != number:
+            await trio.sleep(0.005)
+
+
+async def until_free(client: httpx.AsyncClient, *, within_s: float = ANSWERED_WITHIN_S) -> None:
+    """Return once nobody waits and no seat is taken."""
+    with trio.fail_after(within_s):
+        while True:
+            queue = await queue_of(client)
+            if not queue["waiting"] and not any(group["seats_taken"] for group in queue["groups"]):
+                return
+            await trio.sleep(0.005)
 
 
 async def ask(client: httpx.AsyncClient, model: str, text: str = "hello") -> str:
     """One chat request; return what was said."""
-    response = await client.post("/v1/chat/completions", json=_chat(model, text))
+    response = await client.post("/v1/chat/completions", json=chat(model, text))
     assert response.status_code == httpx.codes.OK, response.text
     said = response.json()["choices"][0]["message"]["content"]
     assert isinstance(said, str)
     return said
 
 
-def _chat(model: str, text: str) -> dict[str, object]:
-    return {"model": model, "messages": [{"role": "user", "content": text}]}
+def chat(model: str, text: str = "hello", **more: object) -> dict[str, object]:
+    """Return the body of a chat request."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
 
 
 async def agent(client: httpx.AsyncClient, model: str, requests: int, gap_s: float) -> None:

@@ -13,8 +13,9 @@ import pytest
 import trio
 import trio.testing
 
+from proxy import processes
 from proxy.process_output import KEPT_CHARACTERS, KEPT_LINES
-from proxy.process_tree import MARK
+from proxy.process_tree import MARK, GroupTree, adopted, claim
 from proxy.processes import Command, ServerProcess, SpawnError, adopt_orphans, describe_exit, open_process
 
 from .conditions import until
@@ -316,6 +317,42 @@ async def test_children_of_other_code_are_left_to_it() -> None:
             await server.exited()
             await until(lambda: not runs(other.pid))
     assert other.wait() == 3
+
+
+class OrphansReaped(GroupTree):
+    """On macOS somebody else reaps orphans. Here that is us, and as zombies they would keep their group alive."""
+
+    def __init__(self, leader: int) -> None:
+        super().__init__(leader)
+        claim(leader)
+
+    def living(self) -> list[int]:
+        adopted()
+        return super().living()
+
+
+async def test_without_what_only_linux_has_a_server_and_its_process_group_end_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The way of macOS: a thread waits for the leader, and the tree is the process group."""
+    monkeypatch.setattr(processes, "tree_of", lambda leader, _: OrphansReaped(leader))
+    monkeypatch.setattr(processes, "_open_pidfd", lambda _: None)
+    async with open_process(sh("sleep 1000 & echo $!; exit 3"), name="m") as server:
+        with trio.fail_after(5):
+            assert await server.exited() == 3
+        (abandoned,) = await pids_printed(server)
+    async with open_process(sh("sleep 1000 & echo $!; wait"), name="m") as server:
+        (behind_wrapper,) = await pids_printed(server)
+        with trio.fail_after(5):
+            await server.stop()
+        assert not runs(behind_wrapper)
+    async with open_process(sh("trap '' TERM; echo $$; sleep 1000"), name="m") as server:
+        (stubborn,) = await pids_printed(server)
+        with trio.move_on_after(0.2) as grace:
+            await server.stop()
+        assert grace.cancelled_caught
+    assert server.status == -signal.SIGKILL
+    assert not any(map(runs, (abandoned, behind_wrapper, stubborn)))
 
 
 # The block.

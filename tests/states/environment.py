@@ -50,6 +50,10 @@ class Outside:
         self.askers: set[ev.AskerId] = set()
         self._beside: dict[ModelId, set[ModelId]] = {}
         """The servers that were being stopped when a model's server was started."""
+        self._departing: TicketId | None = None
+        """Whom the event is about: what was due before it may still have been done for this ticket."""
+        self._gone: ModelId | None = None
+        """As above: the server that has stopped, and may still have been there."""
         self.shutting_down = False
 
     def happened(self, event: ev.Event) -> None:
@@ -58,12 +62,11 @@ class Outside:
             case ev.TicketArrived(ticket=ticket, model=model):
                 self.waiting[ticket] = model
             case ev.TicketServed(ticket=ticket) | ev.TicketLeft(ticket=ticket):
-                self.granted.pop(ticket, None)
-                self.waiting.pop(ticket, None)
+                self._departing = ticket
             case ev.ServerReady(group=group) | ev.ServerFailed(group=group):
                 self.loading.discard(group)
             case ev.ServerStopped(group=group):
-                del self.servers[group]
+                self._gone = self.servers.pop(group)
                 self.told_to_stop.discard(group)
             case ev.PreloadAsked(models=models):
                 self.preloads.update(models)
@@ -97,6 +100,11 @@ class Outside:
                     self.askers.remove(asker)
                 case _:
                     pass
+        if self._departing is not None:
+            self.granted.pop(self._departing, None)
+            self.waiting.pop(self._departing, None)
+            self._departing = None
+        self._gone = None
 
     def _starts(self, group: GroupId, model: ModelId, passengers: set[ModelId]) -> None:
         assert group not in self.servers, "two servers in one process group"
@@ -107,13 +115,16 @@ class Outside:
             # It joined after the commit that made them stop, and displaces nobody.
             assert self._beside[there] & displaced, "a load beside a server that it displaces"
         self._beside[model] = {self.servers[stopping] for stopping in self.told_to_stop}
+        if self._gone is not None:
+            self._beside[model].add(self._gone)
         self.servers[group] = model
         self.loading.add(group)
         self.preloads.discard(model)
 
     def _stops(self, group: GroupId, model: ModelId) -> None:
         assert self.servers[group] == model
-        assert model not in self.granted.values(), "a stop while a seat is taken"
+        served = {ticket for ticket, of in self.granted.items() if of == model}
+        assert served <= {self._departing}, "a stop while a seat is taken"
         self.told_to_stop.add(group)
         self.loading.discard(group)
 
@@ -125,6 +136,8 @@ class Environment:
         self.core = Core(settings)
         self.outside = Outside(settings)
         self.now = 0.0
+        self.oversleeps = 0.0
+        """How often nobody tells the core in time that something is due; the next event does."""
         self.loads: list[ModelId] = []
         self.granted_at: dict[TicketId, float] = {}
         self._durations, self._rng, self._watchers = durations, rng, watchers
@@ -143,10 +156,12 @@ class Environment:
     def run(self, until: float = inf) -> None:
         """Play until then, or until neither the agenda nor the core has anything more to say."""
         while (time := min(self.next_event, self.core.next_deadline())) < inf and time <= until:
-            self.now = time
-            if self.core.next_deadline() < self.next_event:
+            awake = self.next_event == inf or self._rng.random() >= self.oversleeps
+            if awake and self.core.next_deadline() < self.next_event:
+                self.now = time
                 self.feed(ev.TimePassed())
             else:
+                self.now = self.next_event
                 _, _, entry, event = heappop(self._agenda)
                 if self._still_happens(event, entry):
                     self.feed(event)

@@ -9,6 +9,7 @@ import pytest
 
 from states import effects as fx
 from states import events as ev
+from states.core import Core
 from states.effects import Effect
 from states.settings import ModelId, Settings, Strategy, TicketId
 
@@ -26,6 +27,7 @@ class Beside:
 
     def __init__(self, settings: Settings) -> None:
         self.reference = Reference(settings)
+        self.core: Core | None = None
         self.servers: dict[str, ModelId] = {}
         self.story: list[str] = []
 
@@ -34,6 +36,8 @@ class Beside:
         theirs = [deed for effect in effects if (deed := _deed(effect)) is not None]
         self.story.append(f"{now:g} {event}: core {theirs}, reference {mine}")
         assert sorted(map(repr, mine)) == sorted(map(repr, theirs)), "\n".join(self.story[-30:])
+        if self.core is not None:
+            assert self.core.next_deadline() == self.reference.next_deadline(), "\n".join(self.story[-30:])
         self.servers |= {effect.group: effect.model for effect in effects if isinstance(effect, fx.StartServer)}
 
     def _tell(self, event: ev.Event, now: float) -> list[Deed]:
@@ -79,6 +83,8 @@ def play(seed: int, strategy: Strategy | None = None) -> tuple[Environment, Besi
         fails=lambda _: rng.random() < failing,
     )
     world = Environment(settings, durations, rng, beside)
+    world.oversleeps = rng.choice([0.0, 0.0, 0.5])
+    beside.core = world.core
     names = list(settings.models)
     pace = rng.choice([0.1, 0.5, 2.0])
     time = 0.0

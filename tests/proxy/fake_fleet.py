@@ -1,0 +1,218 @@
+"""The whole proxy in virtual time: fake servers over in-memory streams, and a watch on whether states and tasks agree."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import httpx
+import trio
+
+from proxy.app import Proxy
+from proxy.asgi import Receive, Scope, Send
+from proxy.config import Config, load_config
+from proxy.groups import LaunchError
+from proxy.server import HttpServer
+from proxy.upstream import Upstream
+from states import invariants
+from states.group import GroupState
+from states.settings import ModelId
+from tests.memory_network import MemoryNetwork, answer, read_body
+
+PROXY_PORT = 80
+_FIRST_PORT = 1000
+
+
+@dataclass(kw_only=True)
+class Behaviour:
+    """How a model's fake servers behave. Times are seconds."""
+
+    load_s: float = 2.0
+    service_s: float = 1.0
+    stop_s: float = 0.5
+    launch_error: str = ""
+    """It cannot even be started."""
+    explodes: bool = False
+    """Waiting for it to be ready meets a bug of ours."""
+
+
+class FakeServer:
+    """One fake server; see `proxy.groups.Server`."""
+
+    def __init__(self, behaviour: Behaviour, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.died = trio.Event()
+        self._behaviour = behaviour
+
+    async def until_ready(self) -> None:
+        if self._behaviour.explodes:
+            raise ZeroDivisionError
+        await trio.sleep(self._behaviour.load_s)
+
+    def unready(self) -> str:
+        return "it was still thinking"
+
+    async def ended(self) -> str:
+        await self.died.wait()
+        return "exit status 3"
+
+    async def stop(self) -> None:
+        if not self.died.is_set():
+            await trio.sleep(self._behaviour.stop_s)
+
+
+class FakeFleet:
+    """Starts fake servers, and remembers."""
+
+    def __init__(self, network: MemoryNetwork, behaviours: Mapping[str, Behaviour]) -> None:
+        self.network = network
+        self.behaviours = behaviours
+        self.alive: dict[str, FakeServer] = {}
+        self.loads: list[str] = []
+        self.served: list[str] = []
+
+    @asynccontextmanager
+    async def launch(self, model: ModelId) -> AsyncIterator[FakeServer]:
+        behaviour = self.behaviours[model]
+        if behaviour.launch_error:
+            raise LaunchError(behaviour.launch_error)
+        assert model not in self.alive, f"two servers of {model}"
+        port = _FIRST_PORT + len(self.loads)
+        self.loads.append(model)
+        http = await self.network.serve(port, self._app(model, behaviour))
+        self.alive[model] = server = FakeServer(behaviour, self.network.upstream(port))
+        try:
+            yield server
+        finally:
+            del self.alive[model]
+            self.network.unplug(port)
+            http.stop()
+
+    def kill(self, model: str) -> None:
+        """Have the model's server end by itself, if there is one."""
+        if model in self.alive:
+            self.alive[model].died.set()
+
+    def _app(self, model: str, behaviour: Behaviour):  # noqa: ANN202 - an ASGI app
+        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+            await read_body(receive)
+            await trio.sleep(behaviour.service_s)
+            self.served.append(model)
+            await answer(send, model.encode())
+
+        return app
+
+
+_TASKS = {
+    GroupState.LOADING: {"load", "watch"},
+    GroupState.ACTIVE: {"watch"},
+    GroupState.DRAINING: {"watch"},
+    GroupState.DEBOUNCE: {"watch"},
+    GroupState.UNLOADING: {"stop"},
+}
+"""State -> tasks in the nursery of the group's run; idle: there is no run."""
+
+
+def disagreements(proxy: Proxy) -> list[str]:
+    """Where the state of a group and what runs for it differ."""
+    found: list[str] = []
+    world = proxy.driver._core.world  # noqa: SLF001 - nobody else may look
+    for group, record in world.groups.items():
+        run = proxy.groups[group].run
+        if record.state is GroupState.IDLE:
+            if run is not None:
+                found.append(f"{group} is idle, and there is a run with {run.tasks}")
+            continue
+        if run is None or run.tasks != _TASKS[record.state]:
+            found.append(f"{group} is {record.state.value}, and its run has {run and run.tasks}")
+            continue
+        granted = {t for m in world.models.values() if m.group is record for t, k in m.seated.items() if k.granted_at is not None}
+        if set(run.seats) != granted:
+            found.append(f"{group}: seats {set(run.seats)}, granted {granted}")
+        if record.state is GroupState.DEBOUNCE and granted:
+            found.append(f"{group} is in debounce with seats taken")
+    return found
+
+
+@dataclass(eq=False)
+class AgreementWatch(trio.abc.Instrument):
+    """Looks whenever nothing can run any more: after every event and everything it set off."""
+
+    proxy: Proxy
+    looks: int = 0
+    found: list[str] = field(default_factory=list)
+
+    def before_io_wait(self, timeout: float) -> None:
+        if trio.lowlevel.current_statistics().tasks_runnable:
+            return
+        self.looks += 1
+        self.found += disagreements(self.proxy)
+        try:
+            invariants.check(self.proxy.driver._core)  # noqa: SLF001
+        except Exception as error:  # an instrument that raises is thrown away
+            self.found.append(repr(error))
+
+
+@dataclass
+class Stage:
+    """A running proxy on a network of its own."""
+
+    proxy: Proxy
+    http: HttpServer
+    fleet: FakeFleet
+    network: MemoryNetwork
+    watch: AgreementWatch
+
+    @property
+    def state(self) -> GroupState:
+        """Of the only group."""
+        (group,) = self.proxy.driver.snapshot().groups
+        return group.state
+
+    async def ask(self, model: str) -> httpx.Response:
+        """One request, on a connection of its own."""
+        async with self.network.client(PROXY_PORT) as client:
+            return await client.post("/v1/chat/completions", json={"model": model})
+
+
+@asynccontextmanager
+async def stage(folder: Path, models: str, behaviours: Mapping[str, Behaviour], rest: str = "") -> AsyncIterator[Stage]:
+    """Run the proxy with fake servers; at the end, state and tasks must have agreed all the time.
+
+    Args:
+        folder: where its file goes.
+        models: `[models.X]` tables; `cmd` may be anything.
+        behaviours: of each model's servers.
+        rest: further tables.
+    """
+    config = _configured(folder / "config.toml", f"{models}\n{rest}")
+    async with trio.open_nursery() as nursery:
+        network = MemoryNetwork(nursery)
+        fleet = FakeFleet(network, behaviours)
+        proxy = Proxy(config, fleet.launch)
+        proxy.start(nursery)
+        http = await network.serve(PROXY_PORT, proxy.routes)
+        watch = AgreementWatch(proxy)
+        trio.lowlevel.add_instrument(watch)
+        try:
+            yield Stage(proxy, http, fleet, network, watch)
+            await trio.testing.wait_all_tasks_blocked()
+        finally:
+            trio.lowlevel.remove_instrument(watch)
+            nursery.cancel_scope.cancel()
+    assert watch.looks
+    assert not watch.found, "\n".join(watch.found)
+
+
+@cache
+def _configured(path: Path, text: str) -> Config:
+    path.write_text(text)
+    return load_config(path)
+
+
+def table(model: str, keys: str = "") -> str:
+    """A `[models.X]` table."""
+    return f'[models.{model}]\ncmd = "fake ${{PORT}}"\n{keys}\n'
