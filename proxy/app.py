@@ -39,7 +39,6 @@ from .server import HttpServer
 _LOG: Final = logging.getLogger("trio_swap.app")
 _LAST_WORDS_S: Final = 2.0
 """After the last seat was cut off, connections get this long to take what was sent to them."""
-_LOOPBACK: Final = ("127.", "[::1]", "unix:")
 
 
 class Proxy:
@@ -138,8 +137,8 @@ def _announce(config: Config, listeners: list[socket.socket]) -> None:
     for listener in listeners:
         address = address_of(listener)
         _LOG.info("listening on %s", address if address.startswith("unix:") else f"http://{address}")
-        if not address.startswith(_LOOPBACK) and not config.api_keys:
-            _LOG.warning("%s can be reached from the network and asks for no key: set server.api_keys", address)
+    for address in config.unprotected:
+        _LOG.warning("%s can be reached from the network and asks for no key: set server.api_keys", address)
     _LOG.info("%d models: %s", len(config.models), ", ".join(config.models))
 
 

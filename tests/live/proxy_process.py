@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import trio
+
+from .conditions import until
 
 STARTED_WITHIN_S = 20
 ENDED_WITHIN_S = 20
@@ -84,7 +87,7 @@ class ProxyProcess:
     async def told(self, pattern: str) -> None:
         """Wait until a line of its log matches."""
         with trio.fail_after(ANSWERED_WITHIN_S):
-            while not any(re.search(pattern, line) for line in self.lines):
+            while not any(re.search(pattern, line) for line in self.lines):  # noqa: ASYNC110
                 await trio.sleep(0.005)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
@@ -170,19 +173,27 @@ async def queue_of(client: httpx.AsyncClient) -> dict[str, Any]:
 
 async def until_waiting(client: httpx.AsyncClient, number: int, *, within_s: float = ANSWERED_WITHIN_S) -> None:
     """Return once so many tickets have no seat that they can use."""
-    with trio.fail_after(within_s):
-        while len((await queue_of(client))["waiting"]) != number:
-            await trio.sleep(0.005)
+    await _until_queue(client, lambda queue: len(queue["waiting"]) == number, within_s)
+
+
+async def until_seated(client: httpx.AsyncClient, number: int) -> None:
+    """Return once so many seats are taken."""
+    await _until_queue(client, lambda queue: _seats_taken(queue) == number, ANSWERED_WITHIN_S)
 
 
 async def until_free(client: httpx.AsyncClient, *, within_s: float = ANSWERED_WITHIN_S) -> None:
     """Return once nobody waits and no seat is taken."""
+    await _until_queue(client, lambda queue: not queue["waiting"] and not _seats_taken(queue), within_s)
+
+
+async def _until_queue(client: httpx.AsyncClient, holds: Callable[[dict[str, Any]], bool], within_s: float) -> None:
     with trio.fail_after(within_s):
-        while True:
-            queue = await queue_of(client)
-            if not queue["waiting"] and not any(group["seats_taken"] for group in queue["groups"]):
-                return
+        while not holds(await queue_of(client)):  # noqa: ASYNC110  it is another process
             await trio.sleep(0.005)
+
+
+def _seats_taken(queue: dict[str, Any]) -> int:
+    return sum(group["seats_taken"] for group in queue["groups"])
 
 
 async def ask(client: httpx.AsyncClient, model: str, text: str = "hello") -> str:
@@ -192,6 +203,81 @@ async def ask(client: httpx.AsyncClient, model: str, text: str = "hello") -> str
     said = response.json()["choices"][0]["message"]["content"]
     assert isinstance(said, str)
     return said
+
+
+async def try_chat(client: httpx.AsyncClient, model: str, **more: object) -> httpx.Response:
+    """One chat request; return whatever came back."""
+    return await client.post("/v1/chat/completions", json=chat(model, **more))
+
+
+@asynccontextmanager
+async def meanwhile(
+    client: httpx.AsyncClient, model: str, times: int = 1, **more: object
+) -> AsyncIterator[list[httpx.Response]]:
+    """Chat requests under way while the block runs; what came back is in the list afterwards."""
+    responses: list[httpx.Response] = []
+
+    async def request() -> None:
+        responses.append(await try_chat(client, model, **more))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(times):
+            nursery.start_soon(request)
+        yield responses
+
+
+class Stream:
+    """A streamed answer, as far as it came."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.is_whole = False
+        """It came to its proper end; false afterwards: its client can tell that it did not."""
+
+    @property
+    def last_event(self) -> bytes:
+        """What the last event said of itself, with its type."""
+        return self.body.removesuffix(b"\n\n").rpartition(b"\n\n")[2]
+
+    def assert_ended_by(self, code: str) -> str:
+        """It was cut off, behind an error event with this code; return its message."""
+        assert not self.is_whole
+        assert b"[DONE]" not in self.body
+        assert self.body.endswith(b"\n\n")
+        kind, _, data = self.last_event.partition(b"\ndata: ")
+        assert kind == b"event: error", self.body[-500:]
+        error = json.loads(data)["error"]
+        assert error["code"] == code
+        return str(error["message"])
+
+
+@asynccontextmanager
+async def streaming(client: httpx.AsyncClient, model: str) -> AsyncIterator[Stream]:
+    """A streamed answer under way while the block runs, from its first bytes on; afterwards it has ended."""
+    stream = Stream()
+
+    async def take() -> None:
+        try:
+            async with client.stream("POST", "/v1/chat/completions", json=chat(model, stream=True)) as response:
+                async for data in response.aiter_raw():
+                    stream.body += data
+            stream.is_whole = True
+        except httpx.RemoteProtocolError:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        await until(lambda: stream.body, within_s=ANSWERED_WITHIN_S)
+        yield stream
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """Return what OpenAI's clients read of an error; it has exactly that shape."""
+    content = response.json()
+    assert set(content) == {"error"}, content
+    error: dict[str, Any] = content["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
 
 
 def chat(model: str, text: str = "hello", **more: object) -> dict[str, object]:

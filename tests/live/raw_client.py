@@ -1,4 +1,4 @@
-"""A client that does with its connection whatever a test wants: writes any bytes, stops reading, hangs up in any way."""
+"""A client that does with its connection whatever a test wants: writes any bytes, stops reading, hangs up anyhow."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import trio.testing
 
 from proxy import processes
 from proxy.process_output import KEPT_CHARACTERS, KEPT_LINES
-from proxy.process_tree import MARK, GroupTree, adopted, claim
+from proxy.process_tree import MARK, GroupTree, adopted, claim, disclaim
 from proxy.processes import Command, ServerProcess, SpawnError, adopt_orphans, describe_exit, open_process
 
 from .conditions import until
@@ -324,11 +324,16 @@ class OrphansReaped(GroupTree):
 
     def __init__(self, leader: int) -> None:
         super().__init__(leader)
+        self.leader = leader
         claim(leader)
 
     def living(self) -> list[int]:
         adopted()
         return super().living()
+
+    def forget(self) -> None:
+        super().forget()
+        disclaim(self.leader)
 
 
 async def test_without_what_only_linux_has_a_server_and_its_process_group_end_all_the_same(

@@ -82,12 +82,15 @@ async def test_an_answer_reaches_the_client_as_it_was_sent(tmp_path: Path) -> No
     """Status, body and end-to-end headers untouched, whatever they say; a coded body stays coded."""
     body = bytes(range(256))
     headers = [b"Content-Type: text/odd", b"Content-Encoding: gzip", b"Set-Cookie: a=1", b"Set-Cookie: b=2", b"X-Y: ,"]
-    async with open_stage() as stage, running_proxy(tmp_path, stage.model("m")) as proxy:
-        async with calling(proxy, post("m")) as caller:
-            line = await stage.asked()
-            await line.send(answer(body, *headers, b"Connection: x-hop", b"X-Hop: 1", status=b"418 I'm a teapot"))
-            status, *got = (await caller.head()).removesuffix(b"\r\n\r\n").split(b"\r\n")
-            assert await caller.until(body[-8:]) == body
+    async with (
+        open_stage() as stage,
+        running_proxy(tmp_path, stage.model("m")) as proxy,
+        calling(proxy, post("m")) as caller,
+    ):
+        line = await stage.asked()
+        await line.send(answer(body, *headers, b"Connection: x-hop", b"X-Hop: 1", status=b"418 I'm a teapot"))
+        status, *got = (await caller.head()).removesuffix(b"\r\n\r\n").split(b"\r\n")
+        assert await caller.until(body[-8:]) == body
     assert status.split()[:2] == [b"HTTP/1.1", b"418"]
     expected = [*headers, b"content-length: 256"]
     assert list(map(_lower_name, got)) == list(map(_lower_name, expected))
@@ -120,12 +123,15 @@ async def test_event_streams_and_only_they_tell_reverse_proxies_not_to_buffer(
 
 async def test_a_client_that_closes_only_its_sending_side_gets_its_answer(tmp_path: Path) -> None:
     """R55."""
-    async with open_stage() as stage, running_proxy(tmp_path, stage.model("m")) as proxy:
-        async with calling(proxy, post("m")) as caller:
-            await caller.stream.send_eof()
-            line = await stage.asked()
-            await line.send(answer(b"all of it"))
-            assert (await caller.rest()).endswith(b"all of it")
+    async with (
+        open_stage() as stage,
+        running_proxy(tmp_path, stage.model("m")) as proxy,
+        calling(proxy, post("m")) as caller,
+    ):
+        await caller.stream.send_eof()
+        line = await stage.asked()
+        await line.send(answer(b"all of it"))
+        assert (await caller.rest()).endswith(b"all of it")
 
 
 async def test_a_client_that_leaves_the_queue_is_forgotten_at_once_and_nothing_is_loaded_for_it(tmp_path: Path) -> None:
@@ -208,9 +214,12 @@ async def test_a_connection_is_used_again_only_when_its_request_was_certainly_re
 
 async def test_a_model_without_a_check_is_ready_when_it_has_started(tmp_path: Path) -> None:
     """`check_endpoint = "none"`: nothing is asked but what the client asks."""
-    async with open_stage() as stage, running_proxy(tmp_path, stage.model("m", command=SLEEPER)) as proxy:
-        async with calling(proxy, post("m", text="only this")) as caller:
-            line = await stage.asked()
-            assert json.loads(line.body)["messages"][0]["content"] == "only this"
-            await line.send(answer(b"done"))
-            await caller.until(b"done")
+    async with (
+        open_stage() as stage,
+        running_proxy(tmp_path, stage.model("m", command=SLEEPER)) as proxy,
+        calling(proxy, post("m", text="only this")) as caller,
+    ):
+        line = await stage.asked()
+        assert json.loads(line.body)["messages"][0]["content"] == "only this"
+        await line.send(answer(b"done"))
+        await caller.until(b"done")

@@ -1,10 +1,11 @@
-"""The traps that proxies of this kind fell into: each sprung on a whole proxy, with real sockets, signals and processes."""
+"""The traps that proxies of this kind fell into, each sprung on a whole proxy: real sockets, signals and processes."""
 
 from __future__ import annotations
 
 import random
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -60,33 +61,34 @@ async def test_a_client_that_stops_reading_does_not_hang_shutdown(tmp_path: Path
 
 async def test_a_client_that_stops_reading_holds_up_nobody_else(tmp_path: Path) -> None:
     """R60: neither other clients of the same server, nor, longer than its grace, an unload."""
-    async with open_stage() as stage, trio.open_nursery() as nursery:
-        async with (
-            running_proxy(tmp_path, stage.model("m", unload_timeout=0.3)) as proxy,
-            calling(proxy, post("m", stream=True), receive_buffer=4096),
-            proxy.client() as client,
-        ):
-            progress = [0]
-            line = await stage.asked()
-            await line.send(EVENTS)
-            nursery.start_soon(line.pour, chunk(b"x" * PIECE), progress)
-            await until_stalled(progress)
-            async with calling(proxy, post("m", stream=True)) as other:
-                second = await stage.asked()
-                await second.send(EVENTS + chunk(b"data: 1\n\n") + LAST_CHUNK)
-                assert b"data: 1" in await other.until(LAST_CHUNK)
-            response = await client.post("/api/models/unload/m")
-            assert response.status_code == httpx.codes.OK
-            await until_free(client)
+    async with (
+        open_stage() as stage,
+        trio.open_nursery() as nursery,
+        running_proxy(tmp_path, stage.model("m", unload_timeout=0.3)) as proxy,
+        calling(proxy, post("m", stream=True), receive_buffer=4096),
+        proxy.client() as client,
+    ):
+        progress = [0]
+        line = await stage.asked()
+        await line.send(EVENTS)
+        nursery.start_soon(line.pour, chunk(b"x" * PIECE), progress)
+        await until_stalled(progress)
+        async with calling(proxy, post("m", stream=True)) as other:
+            second = await stage.asked()
+            await second.send(EVENTS + chunk(b"data: 1\n\n") + LAST_CHUNK)
+            assert b"data: 1" in await other.until(LAST_CHUNK)
+        response = await client.post("/api/models/unload/m")
+        assert response.status_code == httpx.codes.OK
+        await until_free(client)
 
 
 @linux_only
 @pytest.mark.parametrize(
-    ("behind", "is_silent"), [(1, True), (2000, False)], ids=["a few bytes", "more than is read ahead"]
+    ("behind", "server"), [(1, "silent"), (2000, "talks")], ids=["a few bytes", "more than is read ahead"]
 )
 @pytest.mark.parametrize("farewell", ["in good order", "with a reset"])
 async def test_a_disconnect_after_pipelined_bytes_leaks_no_task_or_descriptor(
-    tmp_path: Path, behind: int, is_silent: bool, farewell: str
+    tmp_path: Path, behind: int, server: str, farewell: str
 ) -> None:
     """R50: noticed at once, or, behind more than is read ahead, by the next bytes for the client."""
     pipelined = b"GET /v1/models HTTP/1.1\r\nHost: test\r\n\r\n" * behind
@@ -103,7 +105,7 @@ async def test_a_disconnect_after_pipelined_bytes_leaks_no_task_or_descriptor(
             for _ in range(20):
                 line = await stage.asked()
                 await line.send(EVENTS + chunk(b"data: 1\n\n"))
-                nursery.start_soon(Line.gone if is_silent else _talk, line)
+                nursery.start_soon(Line.gone if server == "silent" else _talk, line)
         await until_free(client, within_s=5)
         assert (await client.post("/api/models/unload")).status_code == httpx.codes.OK
         await until(lambda: open_files(proxy.pid) == before)
@@ -117,7 +119,7 @@ async def _leave_mid_stream(proxy: ProxyProcess, request: bytes, farewell: str) 
 
 async def _talk(line: Line) -> None:
     """Send an event now and then until the proxy hangs up."""
-    with trio.fail_after(20), pytest.raises(trio.BrokenResourceError):
+    with trio.fail_after(20), suppress(trio.BrokenResourceError):
         while True:
             await line.send(chunk(b"data: 2\n\n"))
             await trio.sleep(0.02)
@@ -161,7 +163,7 @@ async def test_a_server_that_ignores_sigterm_does_not_delay_requests_to_other_mo
         models = stage.model("stubborn", command=STUBBORN, unload_timeout=grace_s)
         models += demo("next") + demo("steady", service=0.0) + demo("cold")
         rest = "".join(
-            f'[groups.{name}]\nmembers = {members}\npersistent = true\n'
+            f"[groups.{name}]\nmembers = {members}\npersistent = true\n"
             for name, members in {"one": ["stubborn", "next"], "two": ["steady"], "three": ["cold"]}.items()
         )
         async with running_proxy(tmp_path, models, rest=rest) as proxy, proxy.client() as client:

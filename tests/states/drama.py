@@ -126,13 +126,14 @@ class Drama:
 
     def idle(self, name: str) -> Drama:
         """The model is loaded now and has served somebody now."""
-        return self.serving(f"{name}0").then(self.served, f"{name}0")
-
-    def then(self, act: object, *names: str) -> Drama:
-        """One more line, whose answer nobody asks for."""
-        assert callable(act)
-        act(*names)
+        self.serving(f"{name}0")
+        self.served(f"{name}0")
         return self
+
+    def swapped(self, old: str, new: str) -> list[str]:
+        """`old` was told to stop for `new`: it stops and `new` loads, at this instant."""
+        self.stopped(old)
+        return self.ready(new)
 
     # What can be seen
 
