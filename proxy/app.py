@@ -6,8 +6,8 @@
       HTTP                     a task per connection
       signals
 
-Shutdown goes the other way: HTTP stops accepting, the core refuses who waits and lets who is served finish, the groups' servers
-stop, connections end; then the rest is cancelled. Every step has a deadline, and a second signal moves all of them to now.
+Shutdown goes the other way: HTTP stops accepting, the core refuses who waits and lets who is served finish, the servers
+stop, connections end; then the rest is cancelled. Every step has a deadline, and a second signal moves them to now.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def serve(config: Config) -> int:
     except ListenError as error:
         for listener in listeners:
             close_listener(listener)
-        print(f"trio-swap: {error}", file=sys.stderr)
+        print(f"trio-swap: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
         return 1
     return trio.run(_run, config, listeners)
 
@@ -124,9 +124,7 @@ async def _hurry(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int]) ->
         http.stop(trio.current_time() + _LAST_WORDS_S)
 
 
-def _shells(
-    core: Core, config: Config, launch: Launcher, feed: Callable[[Event], None]
-) -> dict[GroupId, GroupShell]:
+def _shells(core: Core, config: Config, launch: Launcher, feed: Callable[[Event], None]) -> dict[GroupId, GroupShell]:
     timeouts: dict[GroupId, dict[ModelId, float]] = {}
     for model, group in core.world.residency.group_of.items():
         timeouts.setdefault(group, {})[model] = config.models[model].load_timeout_s

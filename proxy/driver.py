@@ -1,7 +1,7 @@
 """The only module that touches the core: feeds it events, carries out its effects, wakes it at its next deadline.
 
-There is no await between an event and its effects, so nobody ever sees a decision half done, and no lock is needed. Effects
-only set events and move scopes and deadlines; whoever waits for those runs after everything has been carried out.
+There is no await between an event and its effects, so nobody ever sees a decision half done, and no lock is needed.
+Effects only set events and move scopes and deadlines; whoever waits for those runs after everything was carried out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _LONG_WAIT_S: Final = 1.0
 """Who waits longer is told of in the log, with the reason."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer, not a mistake
     """The core will not serve a ticket."""
 
     def __init__(self, refusal: Refusal) -> None:

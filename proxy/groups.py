@@ -6,8 +6,8 @@
     active, draining, debounce   watch, and a scope for every granted seat
     unloading                    stop (a shielded scope whose deadline is the grace)
 
-The core decides, this acts: `start` and `stop` only move scopes and deadlines, without waiting. "Stopped" is the end of the
-server's block, whatever ended it. A bug in here fails the tickets of this group, and of no other.
+The core decides, this acts: `start` and `stop` only move scopes and deadlines, without waiting. "Stopped" is the end of
+the server's block, whatever ended it. A bug in here fails the tickets of this group, and of no other.
 """
 
 from __future__ import annotations

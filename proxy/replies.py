@@ -1,7 +1,7 @@
 """What clients are told: one table from errors and refusals to status and body, and the few ways to send an answer.
 
-Errors are `{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read them; on Anthropic's paths `"type":
-"error"` stands beside it, as Anthropic's clients want.
+Errors are `{"error": {"message", "type", "param", "code"}}`, as OpenAI's clients read them; on Anthropic's paths
+`"type": "error"` stands beside it, as Anthropic's clients want.
 """
 
 from __future__ import annotations

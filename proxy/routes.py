@@ -1,26 +1,23 @@
 """Every request from its path to its answer: who may ask, which model is meant, a place in line, a seat, the relay.
 
-A POST below /v1/, or on one of llama.cpp's own paths, whose JSON body names a model is relayed as it is. The rest is about us.
+A POST below /v1/, or on one of llama.cpp's own paths, whose JSON body names a model is relayed as it is. The rest is
+about us, and is answered in JSON.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 import trio
 
 from states.errors import CoreError
-from states.settings import ModelId
 
 from .asgi import AbortResponse, Receive, Scope, Send
+from .asking import Gone, find_model, key_of, model_of, read_body
 from .config import Config
 from .driver import Driver, Place, Refused
 from .relay import Relay
@@ -32,21 +29,14 @@ _LOG: Final = logging.getLogger("trio_swap.requests")
 _RELAYED: Final = frozenset({"/rerank", "/reranking", "/infill", "/completion"})
 """Paths of llama.cpp's server outside /v1/ that name a model."""
 _KEY_HEADERS: Final = frozenset({b"authorization", b"x-api-key"})
+_OPEN_PATHS: Final = frozenset({"/health"})
+_MODELS: Final = "/v1/models/"
+_UNLOAD: Final = "/api/models/unload/"
 _VERDICT_S: Final = 0.05
 """How long a broken connection waits for the news that its server has ended; an exit is noticed within milliseconds."""
-_OPEN_PATHS: Final = frozenset({"/health"})
 
-Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class _Asked(msgspec.Struct):
-    """What we want to know of a body: the rest of it is the server's business."""
-
-    model: object = msgspec.UNSET
-
-
-class Gone(Exception):  # noqa: N818 - not an error
-    """The client has gone: there is nobody to answer."""
+_Answer = Callable[[str], Awaitable[object]]
+"""From a path to what is sent as JSON."""
 
 
 class Routes:
@@ -59,8 +49,7 @@ class Routes:
         self._keys = tuple(key.encode() for key in config.api_keys)
         # Keys of ours are none of a server's business; keys that we do not ask for may be the server's own.
         self._withheld = _KEY_HEADERS if self._keys else frozenset[bytes]()
-        self._decode = msgspec.json.Decoder(_Asked).decode
-        self._own: dict[str, tuple[str, Handler]] = {
+        self._own: dict[str, tuple[str, _Answer]] = {
             "/health": ("GET", self._health),
             "/v1/models": ("GET", self._models),
             "/running": ("GET", self._running),
@@ -78,40 +67,34 @@ class Routes:
             pass
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+        path, method = scope["path"], scope["method"]
         if self._keys and path not in _OPEN_PATHS:
             self._authorize(scope)
-        method, handler = self._handler(path)
-        asked = "GET" if scope["method"] == "HEAD" else scope["method"]
-        if asked != method:
-            allowed = "GET, HEAD" if method == "GET" else method
-            raise Problem(
-                status=HTTPStatus.METHOD_NOT_ALLOWED,
-                code="method_not_allowed",
-                message=f"{path} takes {allowed}, not {scope['method']}",
-                headers=((b"allow", allowed.encode()),),
-            )
-        await handler(scope, receive, send)
+        wanted, answer = self._target(path)
+        if method != wanted and (method, wanted) != ("HEAD", "GET"):
+            raise _wrong_method(path, method, wanted)
+        if answer is None:
+            await self._relay(scope, receive, send)
+        else:
+            await send_json(scope, send, await answer(path))
 
-    def _handler(self, path: str) -> tuple[str, Handler]:
+    def _target(self, path: str) -> tuple[str, _Answer | None]:
+        """What a path is: its method, and the answer of our own; None: it is relayed."""
         if path in self._own:
             return self._own[path]
-        if path.startswith("/v1/models/"):
+        if path.startswith(_MODELS):
             return "GET", self._model
-        if path.startswith("/api/models/unload/"):
+        if path.startswith(_UNLOAD):
             return "POST", self._unload_one
         if path.startswith("/v1/") or path in _RELAYED:
-            return "POST", self._relay
-        raise Problem(
-            status=HTTPStatus.NOT_FOUND,
-            code="not_found",
-            message=f"there is nothing at {path}; models are asked below /v1/, and listed at /v1/models",
-        )
+            return "POST", None
+        message = f"there is nothing at {path}; models are asked below /v1/, and listed at /v1/models"
+        raise Problem(status=HTTPStatus.NOT_FOUND, code="not_found", message=message)
 
     def _authorize(self, scope: Scope) -> None:
-        given = _key_of(dict(scope["headers"]))
+        given = key_of(dict(scope["headers"]))
         # Every key is compared, each in constant time, so that an answer's time tells nothing about them.
-        if not any([hmac.compare_digest(given, key) for key in self._keys]):
+        if sum(hmac.compare_digest(given, key) for key in self._keys) == 0:
             raise Problem(
                 status=HTTPStatus.UNAUTHORIZED,
                 code="unauthorized",
@@ -122,8 +105,8 @@ class Routes:
     # The main job
 
     async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await self._read_body(scope, receive)
-        model = self._model_of(scope["path"], body)
+        body = await read_body(scope, receive, self._config.max_body_bytes)
+        model = model_of(self._config, scope["path"], body)
         verdict: Problem | AbortResponse | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch_client, receive, nursery.cancel_scope)
@@ -160,95 +143,43 @@ class Routes:
         await relay.cut_short(problem.body(scope["path"]))
         return AbortResponse(problem.message)
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        limit = self._config.max_body_bytes
-        headers = dict(scope["headers"])
-        too_large = Problem(
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            code="body_too_large",
-            message=f"the body is larger than {limit} bytes (server.max_body)",
-        )
-        if int(headers.get(b"content-length", 0)) > limit:
-            raise too_large
-        coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
-        if coding.lower() != "identity":
-            raise _invalid(f"the body is encoded ({coding}); send it as it is, the model's name must be read from it")
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise too_large
-            if not message.get("more_body", False):
-                return b"".join(parts)
-
-    def _model_of(self, path: str, body: bytes) -> ModelId:
-        try:
-            name = self._decode(body).model
-        except msgspec.ValidationError:
-            raise _invalid("the body is not a JSON object") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _invalid(f"the body is not JSON: {error}") from None
-        if name is msgspec.UNSET:
-            raise _invalid(f"{path} needs a model: name one in the body, such as {self._example()}", param="model")
-        if not isinstance(name, str):
-            raise _invalid("model is not a string", param="model")
-        return self._resolve(name)
-
-    def _resolve(self, name: str) -> ModelId:
-        model = self._config.resolve(name)
-        if model is not None:
-            return model
-        aliases = (alias for known in self._config.models.values() for alias in known.aliases)
-        near = get_close_matches(name, [*self._config.models, *aliases], n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "GET /v1/models lists those that there are"
-        raise Problem(
-            status=HTTPStatus.NOT_FOUND,
-            code="model_not_found",
-            message=f"there is no model {name!r}; {hint}",
-            param="model",
-        )
-
-    def _example(self) -> str:
-        return f'{{"model": "{next(iter(self._config.models), "NAME")}", ...}}'
-
     # About us
 
-    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _health(self, _path: str) -> object:
         try:
             self._driver.check_health()
         except CoreError as error:
             _LOG.critical("unhealthy: %s", error)
-            await send_json(scope, send, {"status": "broken", "reason": str(error).splitlines()[0]}, status=503)
-        else:
-            await send_json(scope, send, {"status": "ok"})
+            reason = f"the scheduler is broken: {str(error).splitlines()[0]}"
+            raise Problem(status=HTTPStatus.SERVICE_UNAVAILABLE, code="broken", message=reason) from error
+        return {"status": "ok"}
 
-    async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(scope, send, model_list(self._config))
+    async def _models(self, _path: str) -> object:
+        return model_list(self._config)
 
-    async def _model(self, scope: Scope, receive: Receive, send: Send) -> None:
-        model = self._resolve(scope["path"].removeprefix("/v1/models/"))
-        await send_json(scope, send, model_entry(self._config.models[model]))
+    async def _model(self, path: str) -> object:
+        return model_entry(self._config.models[find_model(self._config, path.removeprefix(_MODELS))])
 
-    async def _running(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(scope, send, running_view(self._driver.snapshot()))
+    async def _running(self, _path: str) -> object:
+        return running_view(self._driver.snapshot())
 
-    async def _queue(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(scope, send, queue_view(self._driver.snapshot()))
+    async def _queue(self, _path: str) -> object:
+        return queue_view(self._driver.snapshot())
 
-    async def _unload_all(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._unload(scope, send, tuple(self._config.models))
+    async def _unload_all(self, _path: str) -> object:
+        await self._driver.unload(tuple(self._config.models))
+        return {"msg": "ok"}
 
-    async def _unload_one(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._unload(scope, send, (self._resolve(scope["path"].removeprefix("/api/models/unload/")),))
+    async def _unload_one(self, path: str) -> object:
+        await self._driver.unload((find_model(self._config, path.removeprefix(_UNLOAD)),))
+        return {"msg": "ok"}
 
-    async def _unload(self, scope: Scope, send: Send, models: tuple[ModelId, ...]) -> None:
-        await self._driver.unload(models)
-        await send_json(scope, send, {"msg": "ok"})
+
+async def _watch_client(receive: Receive, work: trio.CancelScope) -> None:
+    """End the work for a client that goes away, at once: its place in line, its seat, the request to the server."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    work.cancel()
 
 
 def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
@@ -258,27 +189,11 @@ def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
     return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=message)
 
 
-def _invalid(message: str, param: str | None = None) -> Problem:
-    return Problem(status=HTTPStatus.BAD_REQUEST, code="invalid_request", message=message, param=param)
-
-
-def _key_of(headers: dict[bytes, bytes]) -> bytes:
-    """The API key that a client sent, in one of three ways; empty: none."""
-    kind, _, value = headers.get(b"authorization", b"").partition(b" ")
-    match kind.lower():
-        case b"bearer":
-            return value.strip()
-        case b"basic":
-            try:
-                return base64.b64decode(value).partition(b":")[2]
-            except binascii.Error:
-                return b""
-        case _:
-            return headers.get(b"x-api-key", b"")
-
-
-async def _watch_client(receive: Receive, work: trio.CancelScope) -> None:
-    """End the work for a client that goes away, at once: its place in line, its seat, the request to the server."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    work.cancel()
+def _wrong_method(path: str, method: str, wanted: str) -> Problem:
+    allowed = "GET, HEAD" if wanted == "GET" else wanted
+    return Problem(
+        status=HTTPStatus.METHOD_NOT_ALLOWED,
+        code="method_not_allowed",
+        message=f"{path} takes {allowed}, not {method}",
+        headers=((b"allow", allowed.encode()),),
+    )

@@ -40,7 +40,7 @@ class StartServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopServer:
-    """Stop the group's server within `grace_s` seconds, then kill it. Given again: with the earlier of both deadlines."""
+    """Stop the group's server within `grace_s` seconds, then kill it. Given again: the earlier deadline stands."""
 
     group: GroupId
     model: ModelId

@@ -56,7 +56,7 @@ class ServerReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFailed:
-    """The server of a group is of no use any more. What is left of it is still being cleared: `ServerStopped` follows."""
+    """The server of a group is of no use any more. What is left of it is being cleared: `ServerStopped` follows."""
 
     group: GroupId
     failure: Failure

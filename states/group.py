@@ -1,7 +1,7 @@
 """A process group: its record, and the machine that every record lives by.
 
-The machine's whole state lives in the record. One machine serves all groups: it is pointed at the record whose turn it is
-(an instance costs 0.5 ms and 56 KiB, pointing costs an assignment), so a record can be read, hashed and put back as it is.
+The machine's whole state lives in the record. One machine serves all groups: it is pointed at the record whose turn it
+is (an instance costs 0.5 ms and 56 KiB, pointing an assignment), so a record can be read, hashed and put back as it is.
 It is told of changes of state only, never of requests: an event costs about 100 microseconds.
 """
 
@@ -154,29 +154,36 @@ class GroupMachine(StateChart[_Turn]):
     server_stopped = unloading.to(loading, cond="may_load") | unloading.to(idle, unless="may_load")
 
     def unpressed(self) -> bool:
+        """Whether nothing asks the model to leave."""
         return self.model.group.pressure is Pressure.NONE
 
     def held(self) -> bool:
+        """Whether nothing but its hold keeps a rival out."""
         return self.model.group.pressure is Pressure.HELD
 
     def blocked(self) -> bool:
+        """Whether it is asked to leave, and cannot for another reason."""
         return self.model.group.pressure is Pressure.BLOCKED
 
     def may_load(self) -> bool:
+        """Whether the next model is committed and nothing of its victims is left."""
         return self.model.group.resident is not None and not self.model.group.awaiting
 
     def on_enter_loading(self) -> None:
+        """The committed model's server is to be started."""
         group = self.model.group
         model = cast(ModelId, group.resident)
         group.server = model
         self.model.effects.append(StartServer(group=group.id, model=model))
 
     def on_enter_unloading(self) -> None:
+        """The server is to be stopped."""
         group = self.model.group
         model = cast(ModelId, group.server)
         self.model.effects.append(StopServer(group=group.id, model=model, grace_s=self.model.grace_s))
 
     def on_enter_idle(self) -> None:
+        """There is no server any more."""
         self.model.group.server = None
 
 

@@ -233,7 +233,7 @@ class Moves:
         group.preload = False
         group.cut_at = inf
         del self._world.residents[model.id]
-        if any(ticket.boost < inf for ticket in model.line):
+        if model.line.boosted:
             model.line.boost(inf, self._world.clock, self._world.settings.strategy)
 
     def _report_bypass(self, ticket: Ticket, victim: Model) -> None:

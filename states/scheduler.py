@@ -50,9 +50,12 @@ def claims(world: World) -> list[Claim]:
 
 
 def commits_at_once(world: World, ticket: Ticket) -> bool:
-    """Rules 4 and 9: whether `ticket`, not in line yet, would be the first of its model and find nothing in its way."""
+    """Rules 4 and 9: whether `ticket`, not in line yet, would find nothing in the way of its claim.
+
+    Behind another of its model it would not: what is in the way of the better rank is in its own way too.
+    """
     model = world.models[ticket.model]
-    if model.resident or (len(model.line) and model.line.head.rank <= ticket.rank):
+    if model.resident:
         return False
     others = (head for head in world.absent_heads() if head.model != ticket.model)
     return any(claim.ticket is ticket and not claim.obstacles for claim in _claims(world, (ticket, *others)))
@@ -215,8 +218,8 @@ def reason(world: World, ticket: Ticket, made: list[Claim]) -> Reason | None:
         if rival is not None:
             return outranked(world, rival, ticket)
         return _behind(world, model, ticket, made)
-    claim = next(claim for claim in made if claim.ticket.model == ticket.model)
-    return claim.obstacles[0] if claim.obstacles else None
+    obstacles = next((claim.obstacles for claim in made if claim.ticket.model == ticket.model), ())
+    return obstacles[0] if obstacles else None
 
 
 def _behind(world: World, model: Model, ticket: Ticket, made: list[Claim]) -> Reason | None:

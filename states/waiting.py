@@ -58,6 +58,8 @@ class Line:
     """Sorted; the number of arrival is unique, so tickets are never compared."""
     due: list[tuple[float, int, Ticket]] = field(default_factory=list)
     """Those of them that are not overdue yet and will be, by deadline."""
+    boosted: bool = False
+    """Somebody who waits or waited here may rank with an overdue ticket; else nobody does, and nobody need look."""
 
     def __len__(self) -> int:
         return len(self.ranked)
@@ -100,6 +102,7 @@ class Line:
 
     def boost(self, deadline: float, now: float, strategy: Strategy) -> None:
         """Let everybody who waits here now rank with a ticket of that deadline; inf takes it back."""
+        self.boosted = deadline < inf
         for ticket in list(self):
             ticket.boost = deadline
             self.rerank(ticket, now, strategy)

@@ -1,4 +1,4 @@
-"""What the project exists for, with real processes: agents on several models, and how often models are loaded for them."""
+"""What the project exists for, with real processes: agents on several models, and how often those are loaded."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ import httpx
 import pytest
 import trio
 
-from .proxy_process import agent, ask, demo, running_proxy
+from .proxy_process import agent, ask, demo, running_proxy, until_waiting
 
 GAP_S = 0.1
 HOLD = "1.5"
 """Far above the gap: a busy machine stretches gaps, and a hold that is over by then would tell nothing."""
 
-STORY = (
-    demo("orchestrator", _priority=1)
-    + demo("explorer", _priority=3, _unload_delay=HOLD)
-    + demo("coder", _priority=2, _unload_delay=HOLD)
-)
+SUB_AGENTS = demo("explorer", _priority=3, _unload_delay=HOLD) + demo("coder", _priority=2, _unload_delay=HOLD)
+STORY = demo("orchestrator", _priority=1) + SUB_AGENTS
 
 
 async def test_the_story_makes_four_loads(tmp_path: Path) -> None:
-    async with running_proxy(tmp_path, STORY) as proxy, proxy.client() as client:
-        await ask(client, "orchestrator", "plan")
+    models = demo("orchestrator", load=0.8, _priority=1) + SUB_AGENTS
+    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, client, "orchestrator", "plan")
+            await proxy.told(r"-> loading \(orchestrator\)")
+            # Whoever finds an idle model there is first, whatever the ranks: the sub-agents start during the planning.
             nursery.start_soon(agent, client, "explorer", 4, GAP_S)
             nursery.start_soon(agent, client, "explorer", 4, GAP_S)
             nursery.start_soon(agent, client, "coder", 4, GAP_S)
+            await until_waiting(client, 4)
             await proxy.told(r"-> loading \(explorer\)")
             nursery.start_soon(agent, client, "orchestrator", 3, GAP_S)
         assert proxy.loads == ["orchestrator", "explorer", "coder", "orchestrator"]
@@ -83,7 +84,7 @@ async def test_endless_traffic_for_one_model_keeps_another_waiting_no_longer_tha
             await ask(client, "b")
             waited = trio.current_time() - asked_at
             nursery.cancel_scope.cancel()
-        # Nobody else waits with an earlier deadline (k = 0); starting and stopping processes on a busy machine comes on top.
+        # Nobody else waits with an earlier deadline (k = 0). On top comes what processes cost on a busy machine.
         bound = max_wait_s + 2 * (service_s + load_s)
         assert max_wait_s <= waited < bound + 3
         assert proxy.loads[:2] == ["a", "b"]

@@ -1,4 +1,4 @@
-"""The whole proxy in virtual time: fake servers over in-memory streams, and a watch on whether states and tasks agree."""
+"""The whole proxy in virtual time: fake servers over in-memory streams, a watch on whether states and tasks agree."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import httpx
 import trio
 
 from proxy.app import Proxy
-from proxy.asgi import Receive, Scope, Send
+from proxy.asgi import ASGIApp, Receive, Scope, Send
 from proxy.config import Config, load_config
 from proxy.groups import LaunchError
 from proxy.server import HttpServer
 from proxy.upstream import Upstream
 from states import invariants
+from states.errors import CoreError
 from states.group import GroupState
 from states.settings import ModelId
 from tests.memory_network import MemoryNetwork, answer, read_body
@@ -96,7 +97,7 @@ class FakeFleet:
         if model in self.alive:
             self.alive[model].died.set()
 
-    def _app(self, model: str, behaviour: Behaviour):  # noqa: ANN202 - an ASGI app
+    def _app(self, model: str, behaviour: Behaviour) -> ASGIApp:
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
             await read_body(receive)
             await trio.sleep(behaviour.service_s)
@@ -119,7 +120,7 @@ _TASKS = {
 def disagreements(proxy: Proxy) -> list[str]:
     """Where the state of a group and what runs for it differ."""
     found: list[str] = []
-    world = proxy.driver._core.world  # noqa: SLF001 - nobody else may look
+    world = proxy.driver._core.world
     for group, record in world.groups.items():
         run = proxy.groups[group].run
         if record.state is GroupState.IDLE:
@@ -129,7 +130,10 @@ def disagreements(proxy: Proxy) -> list[str]:
         if run is None or run.tasks != _TASKS[record.state]:
             found.append(f"{group} is {record.state.value}, and its run has {run and run.tasks}")
             continue
-        granted = {t for m in world.models.values() if m.group is record for t, k in m.seated.items() if k.granted_at is not None}
+        seated = [
+            ticket for model in world.models.values() if model.group is record for ticket in model.seated.values()
+        ]
+        granted = {ticket.id for ticket in seated if ticket.granted_at is not None}
         if set(run.seats) != granted:
             found.append(f"{group}: seats {set(run.seats)}, granted {granted}")
         if record.state is GroupState.DEBOUNCE and granted:
@@ -145,14 +149,14 @@ class AgreementWatch(trio.abc.Instrument):
     looks: int = 0
     found: list[str] = field(default_factory=list)
 
-    def before_io_wait(self, timeout: float) -> None:
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - as trio.abc.Instrument has it
         if trio.lowlevel.current_statistics().tasks_runnable:
             return
         self.looks += 1
         self.found += disagreements(self.proxy)
         try:
-            invariants.check(self.proxy.driver._core)  # noqa: SLF001
-        except Exception as error:  # an instrument that raises is thrown away
+            invariants.check(self.proxy.driver._core)
+        except CoreError as error:  # an instrument that raises is thrown away
             self.found.append(repr(error))
 
 

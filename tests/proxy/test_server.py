@@ -14,14 +14,11 @@ from proxy.asgi import AbortResponse, ASGIApp, Message, Receive, Scope, Send
 from proxy.connections import _AHEAD_BYTES, _LINGER_S
 from proxy.http_protocol import HEAD_LIMIT_BYTES
 from proxy.server import KEEP_ALIVE_S, HttpServer
-
-from ..memory_network import PIPE_BYTES, MemoryNetwork, MemoryStream, answer, echo, in_virtual_time, read_body
+from tests.memory_network import PIPE_BYTES, MemoryNetwork, MemoryStream, answer, echo, in_virtual_time, read_body
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET /x HTTP/1.0\r\n\r\n"
 PORT = 80
-
-pytestmark = in_virtual_time
 
 
 @pytest.fixture
@@ -92,6 +89,7 @@ def parse(raw: bytes, *, method: str = "GET", ended: bool = True) -> tuple[int, 
 # Time
 
 
+@in_virtual_time
 async def test_an_idle_connection_is_closed_after_its_timeout(network: MemoryNetwork) -> None:
     await network.serve(PORT, echo)
     client = network.open(PORT)
@@ -102,6 +100,7 @@ async def test_an_idle_connection_is_closed_after_its_timeout(network: MemoryNet
     assert trio.current_time() - began == pytest.approx(KEEP_ALIVE_S)
 
 
+@in_virtual_time
 async def test_a_head_that_trickles_in_gets_no_more_time_than_silence(network: MemoryNetwork) -> None:
     await network.serve(PORT, echo)
     client = network.open(PORT)
@@ -117,6 +116,7 @@ async def test_a_head_that_trickles_in_gets_no_more_time_than_silence(network: M
     assert trio.current_time() - began <= KEEP_ALIVE_S * 1.2
 
 
+@in_virtual_time
 async def test_a_stream_may_be_silent_for_hours(network: MemoryNetwork) -> None:
     async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start())
@@ -132,6 +132,7 @@ async def test_a_stream_may_be_silent_for_hours(network: MemoryNetwork) -> None:
         assert trio.current_time() - began == pytest.approx(3 * 3600)
 
 
+@in_virtual_time
 async def test_chunks_arrive_when_they_were_sent(network: MemoryNetwork) -> None:
     async def paced(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start())
@@ -147,6 +148,7 @@ async def test_chunks_arrive_when_they_were_sent(network: MemoryNetwork) -> None
     assert arrivals == [(b"0", 0), (b"1", 60), (b"2", 120), (b"3", 180)]
 
 
+@in_virtual_time
 async def test_a_head_sent_with_an_empty_body_does_not_wait_for_the_first_chunk(network: MemoryNetwork) -> None:
     await network.serve(PORT, Waiting(start(), body(b"")))
     client = network.open(PORT)
@@ -156,6 +158,7 @@ async def test_a_head_sent_with_an_empty_body_does_not_wait_for_the_first_chunk(
     client.close()
 
 
+@in_virtual_time
 async def test_head_body_and_end_leave_in_one_send(network: MemoryNetwork) -> None:
     await network.serve(PORT, echo)
     client = network.open(PORT)
@@ -166,8 +169,11 @@ async def test_head_body_and_end_leave_in_one_send(network: MemoryNetwork) -> No
 # Clients that go, and clients that do not
 
 
-@pytest.mark.parametrize("behind", [b"", GET, GET * 3, b"POST /y HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\nhalf"])
+@pytest.mark.parametrize(
+    "behind", [b"", GET, GET * 3, b"POST /y HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\nhalf"]
+)
 @pytest.mark.parametrize("before", [(), (start(), body(b"token"))])
+@in_virtual_time
 async def test_a_client_that_goes_is_noticed_behind_whatever_it_sent(
     network: MemoryNetwork, behind: bytes, before: tuple[Message, ...]
 ) -> None:
@@ -185,6 +191,7 @@ async def test_a_client_that_goes_is_noticed_behind_whatever_it_sent(
     assert app.gone_at - left_at < 0.1
 
 
+@in_virtual_time
 async def test_a_client_that_goes_in_the_middle_of_its_body_is_noticed(network: MemoryNetwork) -> None:
     seen: list[str] = []
 
@@ -203,6 +210,7 @@ async def test_a_client_that_goes_in_the_middle_of_its_body_is_noticed(network: 
     assert seen == ["http.request", "http.disconnect"]
 
 
+@in_virtual_time
 async def test_a_half_closed_client_gets_its_answer(network: MemoryNetwork) -> None:
     """R55."""
 
@@ -232,6 +240,24 @@ async def test_a_half_closed_client_gets_its_answer(network: MemoryNetwork) -> N
     assert (status, content) == (200, b"tick tick tick ")
 
 
+@in_virtual_time
+async def test_a_half_closed_client_whose_head_is_still_held_back_gets_an_answer_in_order(
+    network: MemoryNetwork,
+) -> None:
+    async def slow(_scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send(start())
+        await trio.sleep(100)
+        await send(body(b"late", more=False))
+
+    await network.serve(PORT, slow)
+    client = network.open(PORT)
+    await client.send_all(GET)
+    client.send_eof()
+    assert parse(await client.receive_all())[2] == b"late"
+
+
+@in_virtual_time
 async def test_a_half_closed_client_gets_the_answers_of_all_it_asked(network: MemoryNetwork) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
@@ -247,6 +273,7 @@ async def test_a_half_closed_client_gets_the_answers_of_all_it_asked(network: Me
     assert got.endswith(b"/y")
 
 
+@in_virtual_time
 async def test_a_half_closed_client_that_goes_later_is_noticed_in_seconds(network: MemoryNetwork) -> None:
     app = Waiting()
     await network.serve(PORT, app)
@@ -260,6 +287,7 @@ async def test_a_half_closed_client_that_goes_later_is_noticed_in_seconds(networ
     assert app.gone_at is not None
 
 
+@in_virtual_time
 async def test_an_old_client_that_sends_its_end_has_gone(network: MemoryNetwork) -> None:
     """HTTP/1.0 has no question that it would overlook; mostly reverse proxies speak it."""
     app = Waiting()
@@ -272,6 +300,7 @@ async def test_an_old_client_that_sends_its_end_has_gone(network: MemoryNetwork)
         await app.done.wait()
 
 
+@in_virtual_time
 async def test_sending_to_a_client_that_is_gone_yields_and_does_not_raise(network: MemoryNetwork) -> None:
     sends = 0
 
@@ -295,6 +324,19 @@ async def test_sending_to_a_client_that_is_gone_yields_and_does_not_raise(networ
     await server.ended.wait()
 
 
+@in_virtual_time
+async def test_the_connection_of_a_client_that_is_gone_is_closed_whatever_the_app_does(network: MemoryNetwork) -> None:
+    async def deaf(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await trio.sleep_forever()
+
+    await network.serve(PORT, deaf)
+    client = network.open(PORT)
+    await client.send_all(GET)
+    client.close()
+    await trio.sleep(1)
+    assert network.accepted[0].is_closed
+
+
 # Answers that are not whole
 
 
@@ -310,6 +352,7 @@ def whole_in(framing: str) -> tuple[bytes, Message]:
 
 @pytest.mark.parametrize("framing", ["chunked", "content-length", "close"])
 @pytest.mark.parametrize("error", [AbortResponse("cut"), ValueError("a bug"), None])
+@in_virtual_time
 async def test_an_answer_that_breaks_off_does_not_look_whole(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture, framing: str, error: Exception | None
 ) -> None:
@@ -330,6 +373,7 @@ async def test_an_answer_that_breaks_off_does_not_look_whole(
     assert bool(caplog.records) == (not isinstance(error, AbortResponse))
 
 
+@in_virtual_time
 async def test_an_old_client_sees_a_whole_answer_end_in_good_order(network: MemoryNetwork) -> None:
     await network.serve(PORT, says(start(), body(b"whole"), body(b"", more=False)))
     client = network.open(PORT)
@@ -338,8 +382,9 @@ async def test_an_old_client_sees_a_whole_answer_end_in_good_order(network: Memo
 
 
 @pytest.mark.parametrize("in_a_nursery", [False, True])
+@in_virtual_time
 async def test_an_app_that_fails_before_it_answers_is_answered_for(
-    network: MemoryNetwork, caplog: pytest.LogCaptureFixture, in_a_nursery: bool
+    network: MemoryNetwork, caplog: pytest.LogCaptureFixture, *, in_a_nursery: bool
 ) -> None:
     async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
         if in_a_nursery:
@@ -356,6 +401,7 @@ async def test_an_app_that_fails_before_it_answers_is_answered_for(
     assert "a bug" in caplog.text
 
 
+@in_virtual_time
 async def test_an_app_that_returns_without_an_answer_is_answered_for(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -365,6 +411,7 @@ async def test_an_app_that_returns_without_an_answer_is_answered_for(
     assert "was not answered" in caplog.text
 
 
+@in_virtual_time
 async def test_an_app_whose_client_has_gone_owes_no_answer(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -379,6 +426,7 @@ async def test_an_app_whose_client_has_gone_owes_no_answer(
     assert not caplog.records
 
 
+@in_virtual_time
 async def test_a_head_that_is_not_http_is_a_bug_that_the_client_hears_of(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -388,6 +436,7 @@ async def test_a_head_that_is_not_http_is_a_bug_that_the_client_hears_of(
     assert "LocalProtocolError" in caplog.text
 
 
+@in_virtual_time
 async def test_an_abort_before_the_head_closes_without_a_word(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -401,6 +450,7 @@ async def test_an_abort_before_the_head_closes_without_a_word(
     assert not caplog.records
 
 
+@in_virtual_time
 async def test_a_send_that_was_cancelled_halfway_is_finished_by_the_next(nursery: trio.Nursery) -> None:
     """Or the last words of a cut-off answer would be read as the middle of a chunk."""
     network = MemoryNetwork(nursery, capacity_bytes=100)
@@ -429,6 +479,7 @@ async def test_a_send_that_was_cancelled_halfway_is_finished_by_the_next(nursery
 # Stopping
 
 
+@in_virtual_time
 async def test_stopping_closes_idle_connections_at_once_and_lets_others_finish(network: MemoryNetwork) -> None:
     free = trio.Event()
 
@@ -456,6 +507,28 @@ async def test_stopping_closes_idle_connections_at_once_and_lets_others_finish(n
     assert trio.current_time() - began == pytest.approx(20)
 
 
+@in_virtual_time
+async def test_a_request_behind_the_one_being_answered_is_not_begun_while_stopping(network: MemoryNetwork) -> None:
+    begun: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["path"])
+        await read_body(receive)
+        await send(start())
+        await send(body(b"first "))
+        await trio.sleep(10)
+        await send(body(b"last", more=False))
+
+    server = await network.serve(PORT, slow)
+    client = network.open(PORT)
+    await client.send_all(GET + GET)
+    await wait_all_tasks_blocked()
+    server.stop(trio.current_time() + 100)
+    assert parse(await client.receive_all())[2] == b"first last"
+    assert begun == ["/x"]
+
+
+@in_virtual_time
 async def test_a_connection_that_comes_while_stopping_is_closed(network: MemoryNetwork) -> None:
     server = await network.serve(PORT, echo)
     server.stop(trio.current_time() + 1)
@@ -463,7 +536,8 @@ async def test_a_connection_that_comes_while_stopping_is_closed(network: MemoryN
 
 
 @pytest.mark.parametrize("reads_answer", [False, True])
-async def test_at_the_deadline_everything_is_closed(network: MemoryNetwork, reads_answer: bool) -> None:
+@in_virtual_time
+async def test_at_the_deadline_everything_is_closed(network: MemoryNetwork, *, reads_answer: bool) -> None:
     async def endless(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start())
         while True:
@@ -489,14 +563,15 @@ async def test_at_the_deadline_everything_is_closed(network: MemoryNetwork, read
         began = trio.current_time()
         server.stop(began + 30)
         await trio.sleep(1)
-        server.stop(began + 100)  # a later deadline changes nothing
-        await trio.sleep(1)
         server.stop(began + 10)
+        await trio.sleep(1)
+        server.stop(began + 100)  # a later deadline changes nothing
         await server.ended.wait()
         assert trio.current_time() - began == pytest.approx(10)
     assert not got.endswith(b"0\r\n\r\n")
 
 
+@in_virtual_time
 async def test_a_server_stopped_before_it_ran_ends_at_once() -> None:
     server = HttpServer(echo)
     server.stop()
@@ -508,6 +583,7 @@ async def test_a_server_stopped_before_it_ran_ends_at_once() -> None:
 # Back-pressure and bounds
 
 
+@in_virtual_time
 async def test_an_app_sends_no_faster_than_its_client_reads(network: MemoryNetwork) -> None:
     """R60."""
     sent = 0
@@ -530,6 +606,7 @@ async def test_an_app_sends_no_faster_than_its_client_reads(network: MemoryNetwo
     client.close()
 
 
+@in_virtual_time
 async def test_a_client_sends_no_faster_than_the_app_reads(network: MemoryNetwork) -> None:
     """R59."""
     free = trio.Event()
@@ -561,6 +638,7 @@ async def test_a_client_sends_no_faster_than_the_app_reads(network: MemoryNetwor
     assert sizes == [total]
 
 
+@in_virtual_time
 async def test_a_client_that_asks_on_and_on_without_reading_is_not_read_for_ever(network: MemoryNetwork) -> None:
     app = Waiting()
     await network.serve(PORT, app)
@@ -573,6 +651,7 @@ async def test_a_client_that_asks_on_and_on_without_reading_is_not_read_for_ever
     assert sent <= 2 * _AHEAD_BYTES + PIPE_BYTES + 2 * len(GET)
 
 
+@in_virtual_time
 async def test_an_app_that_answers_without_reading_a_large_body_is_heard(network: MemoryNetwork) -> None:
     async def refuses(_scope: Scope, _receive: Receive, send: Send) -> None:
         await answer(send, b"too large", status=413)
@@ -592,6 +671,7 @@ async def test_an_app_that_answers_without_reading_a_large_body_is_heard(network
     assert trio.current_time() - began <= _LINGER_S + 1.1
 
 
+@in_virtual_time
 async def test_a_small_body_that_the_app_did_not_read_does_not_cost_the_connection(network: MemoryNetwork) -> None:
     async def refuses(_scope: Scope, _receive: Receive, send: Send) -> None:
         await answer(send, b"no", status=404)
@@ -624,6 +704,7 @@ async def ask(network: MemoryNetwork, request: bytes) -> tuple[int, dict[bytes, 
         (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
     ],
 )
+@in_virtual_time
 async def test_what_is_not_http_1_is_refused(
     network: MemoryNetwork, caplog: pytest.LogCaptureFixture, request_bytes: bytes, status: int
 ) -> None:
@@ -644,6 +725,7 @@ async def send_what_is_taken(client: MemoryStream, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@in_virtual_time
 async def test_upgrades_are_ignored(network: MemoryNetwork, protocol: bytes) -> None:
     """RFC 9110, 7.8: a server may. R58."""
     await network.serve(PORT, echo)
@@ -653,6 +735,7 @@ async def test_upgrades_are_ignored(network: MemoryNetwork, protocol: bytes) -> 
         assert (status, content) == (200, b"hi")
 
 
+@in_virtual_time
 async def test_a_client_that_asked_for_an_upgrade_and_goes_is_noticed(network: MemoryNetwork) -> None:
     app = Waiting(start(), body(b"token"))
     await network.serve(PORT, app)
@@ -664,6 +747,7 @@ async def test_a_client_that_asked_for_an_upgrade_and_goes_is_noticed(network: M
         await app.done.wait()
 
 
+@in_virtual_time
 async def test_what_the_app_is_told_is_what_the_client_sent(network: MemoryNetwork) -> None:
     scopes: list[Scope] = []
 
@@ -681,12 +765,14 @@ async def test_what_the_app_is_told_is_what_the_client_sent(network: MemoryNetwo
     assert scopes[0]["type"] == "http"
 
 
+@in_virtual_time
 async def test_nothing_is_added_to_an_answer_but_its_framing(network: MemoryNetwork) -> None:
     await network.serve(PORT, says(start(x_one="1"), body(b"hi", more=False)))
     async with network.client(PORT) as client:
         assert (await client.get("/")).headers.raw == [(b"x-one", b"1"), (b"Transfer-Encoding", b"chunked")]
 
 
+@in_virtual_time
 async def test_a_connection_serves_requests_without_end(network: MemoryNetwork) -> None:
     await network.serve(PORT, echo)
     async with network.client(PORT) as client:
@@ -695,6 +781,7 @@ async def test_a_connection_serves_requests_without_end(network: MemoryNetwork) 
     assert len(network.accepted) == 1
 
 
+@in_virtual_time
 async def test_pipelined_requests_are_answered_in_order(network: MemoryNetwork) -> None:
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         await trio.sleep(1)
@@ -709,6 +796,7 @@ async def test_pipelined_requests_are_answered_in_order(network: MemoryNetwork) 
     )
 
 
+@in_virtual_time
 async def test_a_head_request_has_no_body(network: MemoryNetwork) -> None:
     await network.serve(PORT, echo)
     async with network.client(PORT) as client:
@@ -719,6 +807,7 @@ async def test_a_head_request_has_no_body(network: MemoryNetwork) -> None:
 EXPECT = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 
 
+@in_virtual_time
 async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_when_the_app_wants_it(
     network: MemoryNetwork,
 ) -> None:
@@ -730,6 +819,7 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked_when_the_ap
     assert parse(await client.receive_until(b"hello"), ended=False)[2] == b"hello"
 
 
+@in_virtual_time
 async def test_a_client_that_waits_to_be_asked_is_not_asked_for_a_body_that_nobody_wants(
     network: MemoryNetwork,
 ) -> None:
@@ -743,6 +833,7 @@ async def test_a_client_that_waits_to_be_asked_is_not_asked_for_a_body_that_nobo
     assert (status, headers[b"connection"]) == (413, b"close")
 
 
+@in_virtual_time
 async def test_a_failing_request_is_no_concern_of_the_next(network: MemoryNetwork) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/bad":

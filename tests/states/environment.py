@@ -1,7 +1,7 @@
 """An environment that does what the Core says, in virtual time: servers load and stop, tickets are served.
 
-Nothing real, nothing random but the generator handed in. It asserts what can be seen from outside, by effects alone, and
-checks the invariants after every event.
+Nothing real, nothing random but the generator handed in. It asserts what can be seen from outside, by effects alone,
+and checks the invariants after every event.
 """
 
 from __future__ import annotations

@@ -297,12 +297,8 @@ class Reference:
         return False
 
     def in_conflict(self, name: ModelId, claim: Ticket) -> bool:
-        """Whether a preload would be in the way of a claim, or the other way round."""
-        return (
-            self.displaces(name, claim.model)
-            or self.displaces(claim.model, name)
-            or self.process_group(name) in self.taken_by(claim)
-        )
+        """Rule 3, for a claim without a ticket: everybody outranks it, and it waits for rivals and shared groups."""
+        return self.displaces(claim.model, name) or self.process_group(name) in self.taken_by(claim)
 
     # Time.
 

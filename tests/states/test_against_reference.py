@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from random import Random
 
 import pytest
@@ -11,15 +10,17 @@ from states import effects as fx
 from states import events as ev
 from states.core import Core
 from states.effects import Effect
-from states.settings import ModelId, Settings, Strategy, TicketId
+from states.settings import ModelId, Settings, TicketId
 
-from .environment import Durations, Environment
+from .environment import Durations, Environment, Watcher
 from .reference import Deed, Reference
 from .worlds import random_settings
 
-BATCHES = 12
-WORLDS_PER_BATCH = 25
+BATCHES = 10
+WORLDS_PER_BATCH = 20
 TICKETS = 40
+PRELOADS = 0.05
+"""How often somebody asks for one, beside a ticket."""
 
 
 class Beside:
@@ -70,10 +71,10 @@ def _deed(effect: Effect) -> Deed | None:
             return None
 
 
-def play(seed: int, strategy: Strategy | None = None) -> tuple[Environment, Beside]:
+def play(seed: int, watcher: Watcher = lambda *_: None) -> tuple[Environment, Beside]:
     """A world with everything in it but the end of the proxy, until nothing is left to do."""
     rng = Random(seed)
-    settings = random_settings(rng, strategy)
+    settings = random_settings(rng)
     beside = Beside(settings)
     failing = rng.choice([0.0, 0.0, 0.2])
     durations = Durations(
@@ -82,7 +83,7 @@ def play(seed: int, strategy: Strategy | None = None) -> tuple[Environment, Besi
         service_s=lambda _: rng.choice([0.0, 0.25, 1.0, 2.0]),
         fails=lambda _: rng.random() < failing,
     )
-    world = Environment(settings, durations, rng, beside)
+    world = Environment(settings, durations, rng, beside, watcher)
     world.oversleeps = rng.choice([0.0, 0.0, 0.5])
     beside.core = world.core
     names = list(settings.models)
@@ -99,7 +100,7 @@ def play(seed: int, strategy: Strategy | None = None) -> tuple[Environment, Besi
             models = tuple(rng.sample(names, rng.randint(1, len(names))))
             asker = ev.AskerId(number)
             world.plan(time, ev.UnloadAsked(asker=asker, models=models, keep_waiting=rng.random() < 0.5))
-        if rng.random() < 0.03:
+        if rng.random() < PRELOADS:
             world.plan(time, ev.PreloadAsked(models=(rng.choice(names),)))
     world.run()
     return world, beside

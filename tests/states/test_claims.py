@@ -1,4 +1,4 @@
-"""Rules 3, 4 and 8: who claims a load, when the claim commits, and what becomes of a load that nobody wants any more."""
+"""Rules 3, 4 and 8: who claims a load, when the claim commits, and what becomes of one that nobody wants any more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from states.effects import StopServer
 from states.group import GroupState
 from states.reasons import InFlight, Outranked, Stopping
-from states.settings import Strategy
+from states.settings import ModelId, Strategy
 
 from .drama import Drama, group, model
 
@@ -35,7 +35,7 @@ def test_two_who_want_the_place_of_one_idle_victim_get_it_one_after_the_other() 
 def test_a_claim_waits_for_every_victim_with_a_seat_taken() -> None:
     play = Drama(groups=BESIDE_A, a=model(), b=model(), x=model()).serving("a1").serving("b1")
     assert play.arrives("x1") == []
-    assert play.why("x1") == InFlight(victim="a", seats_taken=1)
+    assert play.why("x1") == InFlight(victim=ModelId("a"), seats_taken=1)
     assert play.served("a1") == []
     assert play.served("b1") == ["stop a", "stop b"]
 
@@ -88,7 +88,7 @@ def test_under_alternating_pressure_every_load_serves_somebody(strategy: Strateg
     """R06."""
     play = Drama(strategy=strategy, a=model(concurrency=1, max_wait_s=1), b=model(concurrency=1, max_wait_s=1))
     play.serving("a0")
-    served = ["a0"]
+    served: list[str] = []
     for round_ in range(1, 20):
         play.later(round_).arrives(f"a{round_}", f"b{round_}")
         here = "a" if play.record("a").resident else "b"
@@ -97,14 +97,14 @@ def test_under_alternating_pressure_every_load_serves_somebody(strategy: Strateg
         served.append(name)
         if play.state(here) is GroupState.UNLOADING:
             play.swapped(here, "b" if here == "a" else "a")
-    assert len(served) >= len(play.loads)
-    assert len(set(served)) == len(served)
+    assert len(set(served)) == len(served) == 19
+    assert 1 < len(play.loads) <= len(served)
 
 
 def test_a_claim_waits_for_a_rival_of_its_model_that_outranks_it() -> None:
     play = Drama(a=model(), b=model(), c=model(priority=1)).serving("a1")
     play.arrives("b1", "c1")
-    assert play.why("b1") == Outranked(by=play.number("c1"), model="c", because="priority 1 over 0")
+    assert play.why("b1") == Outranked(by=play.number("c1"), model=ModelId("c"), because="priority 1 over 0")
 
 
 COMMON_VICTIM = {"p": group("e", "f", persistent=True), "q": group("b", persistent=True)}
@@ -116,9 +116,9 @@ def test_a_claim_waits_for_one_that_outranks_it_and_has_a_victim_in_common() -> 
     play.serving("f1").idle("v")
     play.arrives("e1")
     assert play.arrives("b1") == []
-    assert play.why("b1") == Outranked(by=play.number("e1"), model="e", because="priority 5 over 0")
+    assert play.why("b1") == Outranked(by=play.number("e1"), model=ModelId("e"), because="priority 5 over 0")
     assert play.served("f1") == ["stop f", "stop v"]
-    assert play.why("b1") == Stopping(model="v")
+    assert play.why("b1") == Stopping(model=ModelId("v"))
     assert play.stopped("v") == ["start b"]
     assert play.stopped("f") == ["start e"]
 
@@ -142,8 +142,8 @@ def test_an_unloading_model_is_claimed_again_only_after_it_has_stopped() -> None
     play = Drama(a=model(), b=model()).idle("a")
     assert play.unload("a") == ["stop a"]
     assert play.arrives("a1") == []
-    assert play.why("a1") == Stopping(model="a")
-    assert play.stopped("a") == ["start a", "confirm 1"]
+    assert play.why("a1") == Stopping(model=ModelId("a"))
+    assert play.stopped("a") == ["confirm 1", "start a"]
 
 
 def test_no_claim_commits_while_a_server_is_being_stopped_in_its_way() -> None:
@@ -154,7 +154,7 @@ def test_no_claim_commits_while_a_server_is_being_stopped_in_its_way() -> None:
     # So a higher priority that arrives meanwhile still goes first.
     assert play.arrives("b1", priority=5) == ["start b"]
     assert play.stopped("a") == ["confirm 1"]
-    assert play.why("x1") == InFlight(victim="b", seats_taken=1)
+    assert play.why("x1") == InFlight(victim=ModelId("b"), seats_taken=1)
 
 
 def test_a_load_that_displaces_nobody_may_join_one_that_was_committed() -> None:

@@ -7,13 +7,13 @@ from random import Random
 from states.settings import GroupSettings, ModelId, ModelSettings, Settings, Strategy
 
 
-def random_settings(rng: Random, strategy: Strategy | None = None) -> Settings:
+def random_settings(rng: Random) -> Settings:
     """Two to five models in groups of every kind; times in quarters of seconds, so that many fall on one instant."""
     names = [ModelId(name) for name in "abcde"[: rng.randint(2, 5)]]
     return Settings(
         models={name: random_model(rng) for name in names},
         groups=random_groups(rng, names),
-        strategy=strategy or rng.choice([Strategy.FIFO_PLUS, Strategy.FIFO_PLUS, Strategy.FIFO]),
+        strategy=rng.choice([Strategy.FIFO_PLUS, Strategy.FIFO_PLUS, Strategy.FIFO]),
     )
 
 
