@@ -16,14 +16,13 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Final
 
 import trio
 
 from states.core import Core
-from states.events import Event
 from states.settings import GroupId, ModelId
 
 from . import logs
@@ -49,7 +48,7 @@ class Proxy:
         core = Core(config.settings)
         self.driver: Final = Driver(core)
         self.routes: Final = Routes(config, self.driver)
-        self.groups: Final = _shells(core, config, launch, self.driver.feed)
+        self.groups: Final = _shells(core, config, launch, self.driver)
         self.driver.attach(self.groups)
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -124,11 +123,11 @@ async def _hurry(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int]) ->
         http.stop(trio.current_time() + _LAST_WORDS_S)
 
 
-def _shells(core: Core, config: Config, launch: Launcher, feed: Callable[[Event], None]) -> dict[GroupId, GroupShell]:
+def _shells(core: Core, config: Config, launch: Launcher, driver: Driver) -> dict[GroupId, GroupShell]:
     timeouts: dict[GroupId, dict[ModelId, float]] = {}
     for model, group in core.world.residency.group_of.items():
         timeouts.setdefault(group, {})[model] = config.models[model].load_timeout_s
-    return {group: GroupShell(group, launch, loads, feed) for group, loads in timeouts.items()}
+    return {group: GroupShell(group, launch, loads, driver.feed, driver.story) for group, loads in timeouts.items()}
 
 
 def _announce(config: Config, listeners: list[socket.socket]) -> None:

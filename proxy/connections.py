@@ -2,9 +2,9 @@
 
 Rules: one task reads, and it alone closes; the app's task writes. Reading goes on while a request is answered, within
 bounds, so that a client's end is noticed behind pipelined requests too. A client that has closed its sending side only
-still gets its answer: whether it is there is asked with bytes that mean nothing (`HttpProtocol.question`). A send that was
-cancelled halfway is taken up by the next one, so that the app may still say why it stops. Sending to a client
-that is gone does nothing, but yields.
+still gets its answer: whether it is there is asked with bytes that mean nothing (`HttpProtocol.question`). A send that
+was cancelled halfway is taken up by the next one, so that the app may still say why it stops. Sending to a client that
+is gone does nothing, but yields.
 """
 
 from __future__ import annotations

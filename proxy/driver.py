@@ -180,6 +180,10 @@ class Driver:
         """Shut down at once: every deadline is now."""
         self.feed(ShutdownHurried())
 
+    def story(self, group: GroupId) -> list[str]:
+        """What happened to a group lately, a line each."""
+        return self._core.story(group)
+
     def snapshot(self) -> Snapshot:
         """Everything as it is now."""
         self.feed(TimePassed())

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from math import inf
 from typing import Final, Protocol
@@ -87,7 +87,12 @@ class GroupShell:
     """Runs the servers of one group, as the core orders."""
 
     def __init__(
-        self, group: GroupId, launch: Launcher, load_timeouts_s: dict[ModelId, float], feed: Callable[[Event], None]
+        self,
+        group: GroupId,
+        launch: Launcher,
+        load_timeouts_s: Mapping[ModelId, float],
+        feed: Callable[[Event], None],
+        story: Callable[[GroupId], list[str]],
     ) -> None:
         """Nothing is started yet.
 
@@ -96,6 +101,7 @@ class GroupShell:
             launch: starts a server.
             load_timeouts_s: seconds that each model of the group may take to get ready.
             feed: takes the facts; never waits, never raises.
+            story: what happened to a group lately, for the log.
         """
         self.group: Final = group
         self.run: Run | None = None
@@ -103,6 +109,7 @@ class GroupShell:
         self._launch = launch
         self._load_timeouts_s = load_timeouts_s
         self._feed = feed
+        self._story = story
         # The core never orders a start before the last server has stopped: one place is enough.
         self._orders_in, self._orders = trio.open_memory_channel[Run](1)
 
@@ -151,7 +158,8 @@ class GroupShell:
 
     def _report_bug(self, run: Run, error: Exception) -> None:
         """A bug of ours fails this group's tickets, and must not take the other groups along."""
-        _LOG.critical("group %s: a bug in the proxy\n%s", self.group, "".join(traceback.format_exception(error)))
+        told = "\n".join([*self._story(self.group), *traceback.format_exception(error)])
+        _LOG.critical("group %s: a bug in the proxy; what happened before, and where it is:\n%s", self.group, told)
         detail = f"the proxy has a bug that concerns {run.model}; its log tells more"
         failure = Failure.DIED if run.ready else Failure.LOAD_FAILED
         self._feed(ServerFailed(group=self.group, failure=failure, detail=detail))

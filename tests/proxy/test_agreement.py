@@ -76,6 +76,7 @@ async def test_a_bug_in_one_group_fails_its_tickets_and_leaves_the_others_runnin
         assert response.status_code == httpx.codes.SERVICE_UNAVAILABLE
         assert "bug" in response.json()["error"]["message"]
         assert "ZeroDivisionError" in caplog.text
+        assert "idle -> loading (a)" in caplog.text
         assert scene.fleet.served == ["b"]
         assert (await scene.ask("b")).text == "b"
         behaviours["a"].explodes = False

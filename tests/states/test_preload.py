@@ -106,3 +106,12 @@ def test_nothing_is_preloaded_once_the_proxy_ends() -> None:
     play = Drama(a=model())
     play.shutdown(5)
     assert play.preload("a") == []
+
+
+def test_a_preload_that_still_waits_is_given_up_when_the_proxy_ends() -> None:
+    play = Drama(a=model(), b=model()).idle("a")
+    play.unload("a")
+    assert play.preload("b") == []
+    play.shutdown(5)
+    assert play.stopped("a") == ["confirm 1", "confirm 99"]
+    assert play.loads == ["a"]
