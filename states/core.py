@@ -1,7 +1,8 @@
 """The core: events and a time go in, effects come out; nothing else changes its world.
 
 After every event the one decision is asked until it has no more to say (`_settle`): seats first, then loads that nobody
-wants any more, then the first claim without an obstacle. What is due by the time of an event is done before it, in order.
+wants any more, then the first claim without an obstacle. What is due by the time of an event is done before it, in
+order of time.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class Core:
     def next_deadline(self) -> float:
         """When time alone changes something next, on the clock of `handle`; inf: never.
 
-        Later than every time handled so far: a ticket becomes overdue, a hold with a rival, a ttl or a grace ends. The end
-        of a pause is not among them: nobody waits for it, an arrival compares it with its own time.
+        Later than every time handled so far: a ticket becomes overdue, a hold with a rival, a ttl or a grace ends. The
+        end of a pause is not among them: nobody waits for it, an arrival compares it with its own time.
         """
         world = self.world
         times = [model.line.next_due() for model in world.waiting.values()]
@@ -300,7 +301,7 @@ class Core:
         return False
 
     def _press(self, made: list[Claim]) -> None:
-        asked = scheduler.pressures(self.world, made)
+        asked = scheduler.pressures(made)
         for model in self.world.residents.values():
             group = model.group
             if group.closing:

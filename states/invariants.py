@@ -121,7 +121,7 @@ def _settled(world: World) -> Iterator[str]:
     for claim in made:
         if not claim.obstacles:
             yield f"the claim of ticket {claim.ticket.id} has nothing in its way and is not committed"
-    asked = {group: pressure for group, (pressure, _) in scheduler.pressures(world, made).items()}
+    asked = {group: pressure for group, (pressure, _) in scheduler.pressures(made).items()}
     for model in world.residents.values():
         closing = model.group.closing
         pressure = Pressure.BLOCKED if closing else asked.get(model.group.id, Pressure.NONE)

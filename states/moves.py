@@ -252,7 +252,10 @@ class Moves:
 def paused(model: Model, now: float) -> Refusal:
     """The refusal of tickets whose model is given a pause."""
     wait = model.paused_until - now
-    message = f"{model.id} failed {model.failures} times in a row and is given a pause of {wait:.0f} s; last: {model.last_failure}"
+    message = (
+        f"{model.id} failed {model.failures} times in a row and is given a pause, {wait:.1f} s more; the last time: "
+    )
+    message += model.last_failure
     return Refusal(code=RefusalCode.PAUSED, message=message, retry_after_s=wait)
 
 

@@ -136,7 +136,7 @@ def in_the_way(world: World, model: Model) -> Iterator[ModelId]:
             yield group.server
 
 
-def pressures(world: World, made: list[Claim]) -> dict[GroupId, tuple[Pressure, Claim]]:
+def pressures(made: list[Claim]) -> dict[GroupId, tuple[Pressure, Claim]]:
     """Which claims ask resident models to leave, and what keeps them out; groups that none asks are left out."""
     asked: dict[GroupId, tuple[Pressure, Claim]] = {}
     for claim in made:
