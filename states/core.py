@@ -281,7 +281,7 @@ class Core:
 
     def _drop_unwanted(self) -> None:
         for model in list(self.world.residents.values()):
-            if model.group.committed and not model.seated and not model.group.preload:
+            if model.group.committed and not model.seated:
                 self._moves.drop(model)
 
     def _preload(self, made: list[Claim]) -> bool:

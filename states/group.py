@@ -74,10 +74,8 @@ class Group:
     awaiting: set[GroupId] = field(default_factory=set)
     """The groups whose servers must have stopped before `resident` loads; empty once it does."""
     pressure: Pressure = Pressure.NONE
-    preload: bool = False
-    """The load was asked for by nobody's ticket."""
     since: float = -inf
-    """When the server was started, or told to stop: what estimates and reasons count from."""
+    """When the server was started, or told to stop: what estimates and reasons count from; -inf: it failed."""
     loaded_at: float = -inf
     idle_since: float = -inf
     """The later of `loaded_at` and the last seat given back."""

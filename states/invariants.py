@@ -83,7 +83,7 @@ def _groups(world: World) -> Iterator[str]:
             yield f"group {group.id} awaits a group that is not unloading"
         if idle and group.resident is not None and not group.awaiting:
             yield f"group {group.id} is committed, nobody stops for it, and it does not load"
-        if group.resident is None and (group.closing or group.preload or group.pressure is not Pressure.NONE):
+        if group.resident is None and (group.closing or group.pressure is not Pressure.NONE):
             yield f"group {group.id} is marked for a model that is not resident"
         yield from _machine(group)
 
@@ -102,7 +102,7 @@ def _seats(world: World) -> Iterator[str]:
 def _seats_of(model: Model) -> Iterator[str]:
     if len(model.seated) > model.settings.concurrency:
         yield f"{model.id} has more tickets seated than seats"
-    if model.resident and model.group.committed and not model.seated and not model.group.preload:
+    if model.resident and model.group.committed and not model.seated:
         yield f"{model.id} is committed for nobody"
     if model.seated and not model.resident:
         yield f"{model.id} has tickets seated and is not resident"

@@ -117,7 +117,6 @@ class Moves:
     def preload(self, model: Model) -> None:
         """Rule 13: load a model that nobody has to leave for."""
         self._take_group(model, frozenset())
-        model.group.preload = True
         self._start_when_clear(model, f"preload of {model.id}")
 
     def drop(self, model: Model) -> None:
@@ -184,6 +183,7 @@ class Moves:
         self.end_seats(model, Refusal(code=RefusalCode(failure.value), message=detail))
         # What ended has no use for a grace; what was merely too slow may have a lot to clear up.
         self.leave(model, Signal.FAILED, detail, None if failure is Failure.LOAD_TIMEOUT else 0.0)
+        group.since = -inf  # not a stop to learn from
         model.failures += 1
         model.last_failure = detail
         if model.failures >= _FAILURES_BEFORE_PAUSE:
@@ -195,7 +195,8 @@ class Moves:
         """Nothing is left of a server: whoever waited for its place goes on."""
         world = self._world
         gone = world.models[_server(group)]
-        gone.estimates.stop.observe(world.clock - group.since)
+        if group.since > -inf:
+            gone.estimates.stop.observe(world.clock - group.since)
         for model in world.residents.values():
             model.group.awaiting.discard(group.id)
         group.since = world.clock
@@ -230,7 +231,6 @@ class Moves:
         group.resident = None
         group.awaiting = set()
         group.pressure = Pressure.NONE
-        group.preload = False
         group.cut_at = inf
         del self._world.residents[model.id]
         if model.line.boosted:
@@ -252,10 +252,8 @@ class Moves:
 def paused(model: Model, now: float) -> Refusal:
     """The refusal of tickets whose model is given a pause."""
     wait = model.paused_until - now
-    message = (
-        f"{model.id} failed {model.failures} times in a row and is given a pause, {wait:.1f} s more; the last time: "
-    )
-    message += model.last_failure
+    often = f"{model.id} failed {model.failures} times in a row and is given a pause, {wait:.1f} s more"
+    message = f"{often}; the last time: {model.last_failure}"
     return Refusal(code=RefusalCode.PAUSED, message=message, retry_after_s=wait)
 
 

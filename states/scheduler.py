@@ -173,10 +173,8 @@ def may_preload(world: World, model: Model, made: list[Claim]) -> Preload:
         return Preload.DONE
     if world.residency.victims(model.id, world.residents) or model.paused_until > world.clock:
         return Preload.NEVER
-    displaced = world.residency.displaced_by
     for claim in made:
-        wanted = claim.ticket.model
-        if wanted in displaced(model.id) or model.id in displaced(wanted) or model.group.id in claim.footprint:
+        if model.id in world.residency.displaced_by(claim.ticket.model) or model.group.id in claim.footprint:
             return Preload.WAIT
     return Preload.WAIT if any(in_the_way(world, model)) else Preload.NOW
 
@@ -215,13 +213,6 @@ def reason(world: World, ticket: Ticket, made: list[Claim]) -> Reason | None:
         if not model.has_free_seat:
             return SeatsFull(model=model.id, concurrency=model.settings.concurrency)
         rival = shut_by(world, ticket)
-        if rival is not None:
-            return outranked(world, rival, ticket)
-        return _behind(world, model, ticket, made)
+        return None if rival is None else outranked(world, rival, ticket)
     obstacles = next((claim.obstacles for claim in made if claim.ticket.model == ticket.model), ())
     return obstacles[0] if obstacles else None
-
-
-def _behind(world: World, model: Model, ticket: Ticket, made: list[Claim]) -> Reason | None:
-    """A ticket whose own gate is open can only wait for the first of its line."""
-    return None if ticket is model.line.head else reason(world, model.line.head, made)
