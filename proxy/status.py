@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from states.group import GroupState
+from states.reasons import Held, Loading, Reason
 from states.views import GroupView, Snapshot, TicketView
 
 from .config import Config, ModelConfig
@@ -66,7 +67,7 @@ def queue_view(snapshot: Snapshot) -> dict[str, object]:
     """Every group, and every ticket that waits, with its reason. Times are seconds."""
     return {
         "groups": [_group(group) for group in snapshot.groups],
-        "waiting": [_ticket(ticket) for ticket in snapshot.queue],
+        "waiting": [_ticket(ticket, snapshot.at) for ticket in snapshot.queue],
         "shutting_down": snapshot.shutting_down,
     }
 
@@ -83,8 +84,7 @@ def _group(group: GroupView) -> dict[str, object]:
     }
 
 
-def _ticket(ticket: TicketView) -> dict[str, object]:
-    reason = None if ticket.reason is None else {"kind": type(ticket.reason).__name__, **asdict(ticket.reason)}
+def _ticket(ticket: TicketView, at: float) -> dict[str, object]:
     return {
         "ticket": ticket.id,
         "model": ticket.model,
@@ -93,5 +93,16 @@ def _ticket(ticket: TicketView) -> dict[str, object]:
         "overdue": ticket.overdue,
         "seated": ticket.seated,
         "why": ticket.why,
-        "reason": reason,
+        "reason": None if ticket.reason is None else _reason(ticket.reason, at),
     }
+
+
+def _reason(reason: Reason, at: float) -> dict[str, object]:
+    """The fields of a reason; times on the core's clock mean nothing elsewhere and become distances."""
+    match reason:
+        case Held(victim=victim, until=until):
+            return {"kind": "Held", "victim": victim, "remaining_s": round(until - at, 3)}
+        case Loading(model=model, since=since, expected_s=expected):
+            return {"kind": "Loading", "model": model, "elapsed_s": round(at - since, 3), "expected_s": expected}
+        case _:
+            return {"kind": type(reason).__name__, **asdict(reason)}

@@ -1,4 +1,4 @@
-"""What the core shows of itself: frozen, with every time relative to now."""
+"""What the core shows of itself: frozen, with times relative to now."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class TicketView:
 class Snapshot:
     """Everything that operators see."""
 
+    at: float
+    """The time that it shows, on the core's clock; only the times in reasons are on that clock too."""
     groups: tuple[GroupView, ...]
     queue: tuple[TicketView, ...]
     """In order of arrival."""
@@ -61,6 +63,7 @@ def snapshot(world: World) -> Snapshot:
     made = scheduler.claims(world)
     unserved = [ticket for ticket in world.tickets.values() if ticket.granted_at is None]
     return Snapshot(
+        at=world.clock,
         groups=tuple(_group(world, group) for group in world.groups.values()),
         queue=tuple(view_ticket(world, ticket, made) for ticket in unserved),
         shutting_down=world.shutting_down,

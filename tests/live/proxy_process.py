@@ -103,7 +103,8 @@ class ProxyProcess:
 
     def _note(self, line: str) -> None:
         self.lines.append(line)
-        if match := _LISTENING.search(line):
+        # The first says it of the proxy; a server's last words may say it too.
+        if not self.url and (match := _LISTENING.search(line)):
             self.url = match[1]
             self._told.set()
 
@@ -148,14 +149,20 @@ async def running_proxy(
                 await assert_healthy(proxy)
                 assert await proxy.end() == 0, "\n".join(proxy.lines)
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + ENDED_WITHIN_S):
-                if process.returncode is None:
-                    process.terminate()
-                    await process.wait()
-            if process.returncode is None:
-                process.kill()
+            await _put_an_end_to(process)
             nursery.cancel_scope.cancel()
     assert not [line for line in proxy.lines if _BUG.search(line)], "\n".join(proxy.lines)
+
+
+async def _put_an_end_to(process: trio.Process) -> None:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + ENDED_WITHIN_S):
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + ENDED_WITHIN_S):
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def assert_healthy(proxy: ProxyProcess) -> None:

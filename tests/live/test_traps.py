@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from .conditions import until
-from .played_server import EVENTS, LAST_CHUNK, STUBBORN, Line, chunk, open_stage
+from .played_server import EVENTS, LAST_CHUNK, STUBBORN, Line, answer, chunk, open_stage
 from .process_table import linux_only, living, open_files, processes_below
 from .proxy_process import ProxyProcess, ask, demo, queue_of, running_proxy, until_free
 from .raw_client import calling, post
@@ -157,11 +157,11 @@ async def _come_and_go(proxy: ProxyProcess, model: str, stays_s: float, way: int
 
 
 async def test_a_server_that_ignores_sigterm_does_not_delay_requests_to_other_models(tmp_path: Path) -> None:
-    """R03, W2: at most 50 ms; the peer's router stands still for the whole grace."""
-    grace_s, allowed_s = 2.5, 0.05
+    """R03, W2: by at most 50 ms, loaded models and others; the peer's router stands still for the whole grace."""
+    grace_s, allowed_s = 4.0, 0.05
     async with open_stage() as stage:
         models = stage.model("stubborn", command=STUBBORN, unload_timeout=grace_s)
-        models += demo("next") + demo("steady", service=0.0) + demo("cold")
+        models += demo("next") + demo("steady", service=0.0) + stage.model("cold")
         rest = "".join(
             f"[groups.{name}]\nmembers = {members}\npersistent = true\n"
             for name, members in {"one": ["stubborn", "next"], "two": ["steady"], "three": ["cold"]}.items()
@@ -171,23 +171,35 @@ async def test_a_server_that_ignores_sigterm_does_not_delay_requests_to_other_mo
             async with calling(proxy, post("stubborn")):
                 await stage.asked()
             await until_free(client)
-            undisturbed = [await _latency(client) for _ in range(150)]
+            undisturbed = await _latencies(client)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask, client, "next")
-                await proxy.told(r"-> unloading \(stubborn\)")
-                nursery.start_soon(ask, client, "cold")
-                disturbed = [await _latency(client) for _ in range(150)]
-                await proxy.told(r"cold answers")
-                assert "next" not in proxy.loads, "the server did not take its whole grace, or this machine is too slow"
-            assert proxy.loads[-2:] == ["cold", "next"]
+                disturbed = await _latencies(client)
+                async with calling(proxy, post("cold")) as caller:
+                    await (await stage.asked()).send(answer(b"loaded meanwhile"))
+                    await caller.until(b"loaded meanwhile")
+                assert proxy.loads == ["steady", "stubborn", "cold"], "it did not take its whole grace"
+                await proxy.told(r"-> loading \(next\)")
+    # A standstill, or several, of a tenth of the time would show in the second.
     assert median(disturbed) - median(undisturbed) <= allowed_s
-    assert quantiles(disturbed, n=20)[-1] - quantiles(undisturbed, n=20)[-1] <= allowed_s
+    assert quantiles(disturbed, n=10)[-1] - quantiles(undisturbed, n=10)[-1] <= allowed_s
 
 
-async def _latency(client: httpx.AsyncClient) -> float:
-    asked_at = trio.current_time()
-    await ask(client, "steady")
-    return trio.current_time() - asked_at
+async def _latencies(client: httpx.AsyncClient) -> list[float]:
+    """Ask a loaded model a hundred times, whether it has answered or not: a standstill delays all that fall into it."""
+    latencies: list[float] = []
+
+    async def request() -> None:
+        asked_at = trio.current_time()
+        await ask(client, "steady")
+        latencies.append(trio.current_time() - asked_at)
+
+    async with trio.open_nursery() as nursery:
+        began_at = trio.current_time()
+        for number in range(100):
+            await trio.sleep_until(began_at + number * 0.02)
+            nursery.start_soon(request)
+    return latencies
 
 
 @linux_only

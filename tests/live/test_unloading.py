@@ -163,6 +163,24 @@ async def test_cmd_stop_is_run_with_the_servers_pid(tmp_path: Path) -> None:
         assert not living([server])
 
 
+async def test_connections_to_a_server_are_closed_before_it_has_to_stop(tmp_path: Path) -> None:
+    """Many servers wait for their clients, some for ever."""
+    may_stop = tmp_path / "may-stop"
+    script = f"until [ -e '{may_stop}' ]; do sleep 0.02; done; kill ${{PID}}"
+    async with open_stage() as stage:
+        models = stage.model("m", cmd_stop=["sh", "-c", script])
+        async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+            async with calling(proxy, post("m")) as caller:
+                line = await stage.asked()
+                await line.send(answer(b"done"))
+                await caller.until(b"done")
+            await until_free(client)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(unload, client)
+                await line.gone()
+                may_stop.touch()
+
+
 async def test_a_request_that_arrives_while_its_model_stops_waits_and_loads_it_again(tmp_path: Path) -> None:
     """R01."""
     async with running_proxy(tmp_path, demo("m", stop=0.3)) as proxy, proxy.client() as client:

@@ -12,7 +12,7 @@ import trio.testing
 
 from states.group import GroupState
 
-from .fake_fleet import Behaviour, Stage, stage, table
+from .fake_fleet import PROXY_PORT, Behaviour, Stage, stage, table
 
 MODELS = table("a", "unload_delay = 3") + table("b")
 
@@ -123,3 +123,20 @@ async def test_two_hundred_swaps_between_two_impatient_clients_take_their_time_a
             nursery.start_soon(client, scene, "b")
         assert trio.current_time() - since < 200 * 0.006
         assert len(scene.fleet.served) == 200
+
+
+async def test_the_queue_says_of_a_hold_how_long_it_still_is(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with stage(tmp_path, MODELS, {"a": Behaviour(), "b": Behaviour()}) as scene:
+        await scene.ask("a")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scene.ask, "b")
+            await trio.sleep(1)
+            async with scene.network.client(PROXY_PORT) as client:
+                queue = (await client.get("/api/queue")).json()
+        (group,), (ticket,) = queue["groups"], queue["waiting"]
+        assert (group["state"], group["hold_s"]) == ("debounce", pytest.approx(2))
+        assert ticket["why"] == "a must leave and is held for another 2.0 s"
+        assert ticket["reason"] == {"kind": "Held", "victim": "a", "remaining_s": pytest.approx(2)}
+        assert ticket["age_s"] == pytest.approx(1)
