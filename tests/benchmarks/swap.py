@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
@@ -84,7 +85,7 @@ def _swaps(port: int, number: int) -> tuple[list[float], list[float], list[float
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_S)
     _ask(connection, "b")
     for turn in range(number):
-        swaps.append(_timed(lambda model="ab"[turn % 2]: _ask(connection, model)))
+        swaps.append(_timed(partial(_ask, connection, "ab"[turn % 2])))
         stop, load, service = _server_alone()
         stops.append(stop)
         loads.append(load)
@@ -102,7 +103,7 @@ def _server_alone() -> tuple[float, float, float]:
         _until(lambda: _is_ready(port))
         load = time.perf_counter() - started_at
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_S)
-        service = _timed(lambda: _ask(connection, "a"))
+        service = _timed(partial(_ask, connection, "a"))
         connection.close()
         told_at = time.perf_counter()
         server.terminate()
@@ -127,7 +128,7 @@ def _requests(port: int, number: int) -> tuple[list[float], list[float]]:
                 _ask(connection, "a")
         for _ in range(BLOCKS):
             for connection, times in sides:
-                times += [_timed(lambda c=connection: _ask(c, "a")) for _ in range(number // BLOCKS)]
+                times += [_timed(partial(_ask, connection, "a")) for _ in range(number // BLOCKS)]
         for connection, _ in sides:
             connection.close()
         server.terminate()

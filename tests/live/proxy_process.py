@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ ANSWERED_WITHIN_S = 60
 
 _FIRST_PORTS = range(16000, 26000, 40)
 """Below the ports that systems give to clients; proxies of tests that run at the same time start at different ones."""
+_numbers = count()
 _LISTENING = re.compile(r"listening on (http://\S+)")
 _BUG = re.compile(r"Traceback| CRITICAL|a bug")
 _LOADING = re.compile(r"-> loading \((\S+)\)")
@@ -112,7 +114,8 @@ class ProxyProcess:
 def write_config(folder: Path, models: str, *, server: str = "", rest: str = "") -> Path:
     """Write a configuration that listens on any free port, unless `server` says where."""
     listen = "" if "listen =" in server else 'listen = "127.0.0.1:0"\n'
-    start = "" if "start_port =" in server else f"start_port = {_FIRST_PORTS[os.getpid() % len(_FIRST_PORTS)]}\n"
+    first = _FIRST_PORTS[(os.getpid() + next(_numbers)) % len(_FIRST_PORTS)]
+    start = "" if "start_port =" in server else f"start_port = {first}\n"
     config = folder / "config.toml"
     config.write_text(f"[server]\n{listen}{start}{server}\n\n{models}\n{rest}\n")
     return config

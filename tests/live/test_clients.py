@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 HELLO: ChatCompletionUserMessageParam = {"role": "user", "content": "hello there"}
 HI: MessageParam = {"role": "user", "content": "hi"}
-MESSAGE = {
+MESSAGE: dict[str, object] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",
@@ -35,7 +35,7 @@ MESSAGE = {
     "stop_sequence": None,
     "usage": {"input_tokens": 3, "output_tokens": 2},
 }
-MESSAGE_EVENTS = [
+MESSAGE_EVENTS: list[dict[str, object]] = [
     {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Good "}},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 import trio
 
-from .proxy_process import agent, ask, demo, running_proxy, until_waiting
+from .proxy_process import agent, ask, demo, running_proxy, until_seated, until_waiting
 
 GAP_S = 0.1
 HOLD = "1.5"
@@ -57,29 +58,34 @@ async def title_beside_main(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("workload", [lone_background_agent, serial_subtasks, title_beside_main])
 async def test_no_workload_loads_more_often_than_in_order_of_arrival(
-    tmp_path: Path, workload: type[lone_background_agent]
+    tmp_path: Path, workload: Callable[[httpx.AsyncClient], Awaitable[None]]
 ) -> None:
     loads: dict[str, list[str]] = {}
-    for strategy in ("fifo", "fifo+"):
+
+    async def count(strategy: str) -> None:
         folder = tmp_path / strategy
         folder.mkdir()
         rest = f'[scheduler]\nstrategy = "{strategy}"\n'
         async with running_proxy(folder, STORY, rest=rest) as proxy, proxy.client() as client:
             await workload(client)
             loads[strategy] = proxy.loads
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count, "fifo")
+        nursery.start_soon(count, "fifo+")
     assert len(loads["fifo+"]) <= len(loads["fifo"]), loads
     assert set(Counter(loads["fifo+"])) == set(Counter(loads["fifo"]))
 
 
 async def test_endless_traffic_for_one_model_keeps_another_waiting_no_longer_than_its_bound(tmp_path: Path) -> None:
-    max_wait_s, service_s, load_s = 1.0, 0.2, 0.1
-    models = demo("a", service=service_s, load=load_s) + demo("b", service=service_s, load=load_s, _max_wait=max_wait_s)
+    max_wait_s, service_s, load_s = 1.0, 0.6, 0.1
+    models = demo("a", service=service_s, load=load_s, _concurrency=1000)
+    models += demo("b", service=service_s, load=load_s, _max_wait=max_wait_s)
     async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
         await ask(client, "a")
         async with trio.open_nursery() as nursery:
-            for _ in range(4):
-                nursery.start_soon(agent, client, "a", 1000, 0.0)
-            await trio.sleep(0.3)  # under way: four requests of a at any moment, for ever
+            nursery.start_soon(endless_traffic, client, "a")
+            await until_seated(client, 5)
             asked_at = trio.current_time()
             await ask(client, "b")
             waited = trio.current_time() - asked_at
@@ -88,3 +94,11 @@ async def test_endless_traffic_for_one_model_keeps_another_waiting_no_longer_tha
         bound = max_wait_s + 2 * (service_s + load_s)
         assert max_wait_s <= waited < bound + 3
         assert proxy.loads[:2] == ["a", "b"]
+
+
+async def endless_traffic(client: httpx.AsyncClient, model: str) -> None:
+    """Ask again long before the last answers have come: the model is never without work."""
+    async with trio.open_nursery() as nursery:
+        while True:
+            nursery.start_soon(ask, client, model)
+            await trio.sleep(0.05)
