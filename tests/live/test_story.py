@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trio
 
-from .proxy_process import agent, ask, demo, running_proxy, until_seated, until_waiting
+from .proxy_process import ProxyProcess, agent, ask, demo, running_proxy, until_seated, until_waiting
 
 GAP_S = 0.1
 HOLD = "1.5"
@@ -20,19 +20,27 @@ SUB_AGENTS = demo("explorer", _priority=3, _unload_delay=HOLD) + demo("coder", _
 STORY = demo("orchestrator", _priority=1) + SUB_AGENTS
 
 
+STORY_WITH_PLANNING = demo("orchestrator", load=0.8, _priority=1) + SUB_AGENTS
+
+
+async def story(proxy: ProxyProcess, client: httpx.AsyncClient) -> None:
+    """An orchestrator plans, its sub-agents work, and it polls meanwhile; see `STORY_WITH_PLANNING`."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, client, "orchestrator", "plan")
+        await proxy.told(r"-> loading \(orchestrator\)")
+        # Whoever finds an idle model there is first, whatever the ranks: the sub-agents start during the planning.
+        nursery.start_soon(agent, client, "explorer", 4, GAP_S)
+        nursery.start_soon(agent, client, "explorer", 4, GAP_S)
+        await until_waiting(client, 3)
+        nursery.start_soon(agent, client, "coder", 4, GAP_S)
+        await until_waiting(client, 4)
+        await proxy.told(r"-> loading \(explorer\)")
+        nursery.start_soon(agent, client, "orchestrator", 3, GAP_S)
+
+
 async def test_the_story_makes_four_loads(tmp_path: Path) -> None:
-    models = demo("orchestrator", load=0.8, _priority=1) + SUB_AGENTS
-    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask, client, "orchestrator", "plan")
-            await proxy.told(r"-> loading \(orchestrator\)")
-            # Whoever finds an idle model there is first, whatever the ranks: the sub-agents start during the planning.
-            nursery.start_soon(agent, client, "explorer", 4, GAP_S)
-            nursery.start_soon(agent, client, "explorer", 4, GAP_S)
-            nursery.start_soon(agent, client, "coder", 4, GAP_S)
-            await until_waiting(client, 4)
-            await proxy.told(r"-> loading \(explorer\)")
-            nursery.start_soon(agent, client, "orchestrator", 3, GAP_S)
+    async with running_proxy(tmp_path, STORY_WITH_PLANNING) as proxy, proxy.client() as client:
+        await story(proxy, client)
         assert proxy.loads == ["orchestrator", "explorer", "coder", "orchestrator"]
 
 
