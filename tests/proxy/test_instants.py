@@ -103,7 +103,9 @@ async def test_whatever_falls_on_one_instant_ends(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, phase: str, first: str, pause: str
 ) -> None:
     others = [happening for happening in HAPPENINGS if happening != first]
-    for order in permutations(others):
+    survived = [happening for happening in others if happening != "exit"]
+    # Without the exit too: a server that dies in every order would never have to be stopped.
+    for order in dict.fromkeys((*permutations(others), *permutations(survived))):
         with trio.fail_after(BOUND_S):
             await play(tmp_path, phase, (first, *order), PAUSES[pause])
 
