@@ -27,7 +27,8 @@ EAGER_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.001
 EAGER_PAUSE_S: Final = 0.02
 PATIENT_PAUSE_S: Final = 0.25
-_GROWTH: Final = 1.5
+_SHARE: Final = 0.02
+"""Of the time that a server has taken so far: it is seen ready at most so much later than it is."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 _ANSWER_BYTES: Final = 8 * 1024
@@ -69,15 +70,14 @@ class Readiness:
         if not self._check:
             self.last = "it is not checked"
             return
-        eager_until = trio.current_time() + EAGER_S
-        pause_s = FIRST_PAUSE_S
+        started_at = trio.current_time()
         while True:
-            next_at = trio.current_time() + pause_s
+            waited_s = trio.current_time() - started_at
+            longest_s = EAGER_PAUSE_S if waited_s < EAGER_S else PATIENT_PAUSE_S
+            next_at = trio.current_time() + min(max(FIRST_PAUSE_S, waited_s * _SHARE), longest_s)
             if await self._probe():
                 return
             await trio.sleep_until(next_at)
-            longest_s = EAGER_PAUSE_S if trio.current_time() < eager_until else PATIENT_PAUSE_S
-            pause_s = min(pause_s * _GROWTH, longest_s)
 
     async def until_ready_or(self, exited: Callable[[], Awaitable[int]]) -> None:
         """Like `until_ready`, given up at once when the server ends.
