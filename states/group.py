@@ -1,8 +1,8 @@
 """A process group: its record, and the machine that every record lives by.
 
 The machine's whole state lives in the record. One machine serves all groups: it is pointed at the record whose turn it
-is (an instance costs 0.5 ms and 56 KiB, pointing an assignment), so a record can be read, hashed and put back as it is.
-It is told of changes of state only, never of requests: an event costs about 100 microseconds.
+is, which is an assignment, so a record can be read, hashed and put back as it is. It is told of changes of state only,
+never of requests: the library takes its time.
 """
 
 from __future__ import annotations
