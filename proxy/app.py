@@ -4,6 +4,7 @@
       one task per group       a server at a time, each in a nursery of its own
       the core's clock
       HTTP                     a task per connection
+      watchdog                 the service manager's, if there is one
       signals
 
 Shutdown goes the other way: HTTP stops accepting, the core refuses who waits and lets who is served finish, the servers
@@ -12,7 +13,9 @@ stop, connections end; then the rest is cancelled. Every step has a deadline, an
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import signal
 import socket
 import sys
@@ -31,7 +34,8 @@ from .driver import Driver
 from .groups import GroupShell, Launcher
 from .launcher import ProcessLauncher
 from .listeners import ListenError, address_of, close_listener, open_listeners
-from .processes import adopt_orphans
+from .notify import ServiceManager, take_service_manager
+from .processes import KILL_S, adopt_orphans
 from .routes import Routes
 from .server import HttpServer
 
@@ -61,6 +65,8 @@ class Proxy:
 def serve(config: Config) -> int:
     """Serve until told to end, and return the exit code: 0, or 1 if it went wrong."""
     logs.configure(config.log_level, config.log_format)
+    faulthandler.enable()  # a watchdog ends what is stuck by SIGABRT: then it says where
+    manager = take_service_manager(os.environ)
     listeners: list[socket.socket] = []
     try:
         for address in config.listen:
@@ -70,10 +76,10 @@ def serve(config: Config) -> int:
             close_listener(listener)
         print(f"trio-swap: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
         return 1
-    return trio.run(_run, config, listeners)
+    return trio.run(_run, config, listeners, manager)
 
 
-async def _run(config: Config, listeners: list[socket.socket]) -> int:
+async def _run(config: Config, listeners: list[socket.socket], manager: ServiceManager) -> int:
     async with AsyncExitStack() as stack:
         # Before anything is started: a signal from now on is an orderly shutdown.
         signals = stack.enter_context(trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM))
@@ -84,14 +90,19 @@ async def _run(config: Config, listeners: list[socket.socket]) -> int:
         http = HttpServer(proxy.routes, listeners)
         await nursery.start(http.run)
         _announce(config, listeners)
+        nursery.start_soon(manager.feed_watchdog, proxy.driver.check_health, name="watchdog")
+        await manager.ready(f"serving {', '.join(config.models)}")
         proxy.driver.preload(config.preload)
-        code = await _until_told(proxy, http, signals, config.shutdown_timeout_s)
+        code = await _until_told(proxy, http, signals, config, manager)
         nursery.cancel_scope.cancel()
     return code
 
 
-async def _until_told(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int], drain_s: float) -> int:
+async def _until_told(
+    proxy: Proxy, http: HttpServer, signals: AsyncIterator[int], config: Config, manager: ServiceManager
+) -> int:
     """Wait for a signal, shut down in order, and return the exit code; if the core breaks down meanwhile: at once."""
+    drain_s = config.shutdown_timeout_s
     async with trio.open_nursery() as nursery:
 
         async def collapse() -> None:
@@ -102,6 +113,7 @@ async def _until_told(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int
         number = await anext(signals)
         _LOG.info("%s: shutting down, requests being served may finish within %g s", _name(number), drain_s)
         nursery.start_soon(_hurry, proxy, http, signals)
+        await manager.stopping(f"requests being served may finish within {drain_s:g} s", _longest_end_s(config))
         await shut_down(proxy, http, drain_s)
         nursery.cancel_scope.cancel()
     return 0 if proxy.driver.broken is None else 1
@@ -121,6 +133,12 @@ async def _hurry(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int]) ->
         _LOG.info("%s again: shutting down at once", _name(number))
         proxy.driver.hurry()
         http.stop(trio.current_time() + _LAST_WORDS_S)
+
+
+def _longest_end_s(config: Config) -> float:
+    """What an orderly end may take: the last seat, the slowest server, last words, and what SIGKILL does not end."""
+    grace_s = max(model.unload_timeout_s for model in config.settings.models.values())
+    return config.shutdown_timeout_s + grace_s + KILL_S + 2 * _LAST_WORDS_S
 
 
 def _shells(core: Core, config: Config, launch: Launcher, driver: Driver) -> dict[GroupId, GroupShell]:
