@@ -30,6 +30,7 @@ exit codes: 0; 1 something went wrong while running; 2 wrong usage or configurat
 VERBS: Final = {
     "serve": ("serve", "serve the models of a configuration file"),
     "check": ("check", "say what is wrong with a configuration file, or what it means"),
+    "diagram": ("diagram", "draw the state machine of a process group"),
     "demo-model": ("demo", "run a server that pretends to be a model"),
 }
 """From each verb to its module in `proxy.commands` and what it does, in a line."""
