@@ -185,7 +185,8 @@ async def _watch_client(receive: Receive, work: trio.CancelScope) -> None:
 def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
     if place.refusal is not None:
         return problem_of(place.refusal)
-    message = f"{place.model} broke off: {broken}"
+    how = f"cannot be reached: {broken}" if isinstance(broken, ConnectFailed) else str(broken)
+    message = f"{place.model} {how}"
     return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=message)
 
 

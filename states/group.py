@@ -233,6 +233,13 @@ class GroupLife:
         group.story.append(f"{now:.3f} {source.value} -> {group.state.value} ({group.server or server}): {cause}")
         model = cast(ModelId, group.server or server)
         turn.effects.append(
-            ReportTransition(group=group.id, model=model, source=source.value, target=group.state.value, cause=cause)
+            ReportTransition(
+                group=group.id,
+                model=model,
+                source=source.value,
+                target=group.state.value,
+                signal=signal.value,
+                cause=cause,
+            )
         )
         return turn.effects
