@@ -29,8 +29,8 @@ class Explained(Enum):
     meaning: str
     """For people; short up to the semicolon, where there is one."""
 
-    def __new__(cls, value: str, meaning: str) -> Self:
-        """Keep the meaning beside the value, by which alone a member is looked up."""
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """Keep the meaning beside the value, by which alone a member is looked up: `GroupState("idle")`."""
         member = object.__new__(cls)
         member._value_ = value
         member.meaning = meaning
