@@ -164,7 +164,8 @@ class Routes:
         return running_view(self._driver.snapshot())
 
     async def _queue(self, _path: str) -> object:
-        return queue_view(self._driver.snapshot())
+        driver = self._driver
+        return queue_view(driver.snapshot(), driver.history, self._config.settings.strategy)
 
     async def _unload_all(self, _path: str) -> object:
         await self._driver.unload(tuple(self._config.models))
@@ -185,8 +186,7 @@ async def _watch_client(receive: Receive, work: trio.CancelScope) -> None:
 def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
     if place.refusal is not None:
         return problem_of(place.refusal)
-    how = f"cannot be reached: {broken}" if isinstance(broken, ConnectFailed) else str(broken)
-    message = f"{place.model} {how}"
+    message = f"{place.model} broke off: {broken}"
     return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=message)
 
 
