@@ -41,12 +41,12 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
 def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--help") == 0
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("serve", "check", "diagram", "demo-model", "--version"))
+    assert all(verb in shown for verb in ("serve", "check", "schema", "diagram", "demo-model", "--version"))
     assert "trio-swap serve config.toml" in shown
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "check", "diagram", "demo-model"])
+@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "demo-model"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out
@@ -184,7 +184,8 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--version",), ("--help",), ("check", "config.toml"), ("serve", "--help"), ("diagram", "--help")]
+    "words",
+    [("--version",), ("--help",), ("check", "config.toml"), ("schema",), ("serve", "--help"), ("diagram", "--help")],
 )
 def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, ...]) -> None:
     program = f"""if True:
@@ -202,7 +203,7 @@ def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, .
     assert ran.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("words", [("--version",), ("--help",), ("check", "config.toml")])
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("check", "config.toml"), ("schema",)])
 def test_a_verb_without_a_server_answers_at_once(words: tuple[str, ...]) -> None:
     # What counts is its own time, 40 to 90 ms on a quiet machine: the best of a few runs, because others use this one.
     times = []
