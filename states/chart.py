@@ -82,26 +82,26 @@ _LINE_HEIGHT: Final = 15
 
 _FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _STYLE: Final = f"""
-.picture {{ font-family: {_FONT}; }}
-.picture text {{ font-size: 12px; text-anchor: middle; }}
-.picture .name {{ font-size: 15px; font-weight: 600; }}
-.picture .brief {{ font-size: 11px; }}
-.picture .beside {{ text-anchor: start; }}
-.picture .line, .picture .frame {{ fill: none; stroke-width: 1.5; }}
-.picture .state {{ stroke-width: 1.5; }}
-.picture .frame {{ stroke-dasharray: 3 4; }}
+.states-picture {{ font-family: {_FONT}; }}
+.states-picture text {{ font-size: 12px; text-anchor: middle; }}
+.states-picture .name {{ font-size: 15px; font-weight: 600; }}
+.states-picture .brief {{ font-size: 11px; }}
+.states-picture .beside {{ text-anchor: start; }}
+.states-picture .line, .states-picture .frame {{ fill: none; stroke-width: 1.5; }}
+.states-picture .state {{ stroke-width: 1.5; }}
+.states-picture .frame {{ stroke-dasharray: 3 4; }}
 """
 _COLOURS: Final = (
-    (".picture text", "fill", "#656d76", "#848d97"),
-    (".picture .head", "fill", "#818b98", "#7d8590"),
-    (".picture .line, .picture .frame", "stroke", "#818b98", "#7d8590"),
-    (".picture g text", "fill", "#1f2328", "#f0f6fc"),
-    (".picture .none .state", "fill", "#eff2f5", "#262c36"),
-    (".picture .none .state", "stroke", "#818b98", "#7d8590"),
-    (".picture .changing .state", "fill", "#fff1cc", "#4b3910"),
-    (".picture .changing .state", "stroke", "#bf8700", "#b88a1b"),
-    (".picture .loaded .state", "fill", "#d8f5e0", "#12402a"),
-    (".picture .loaded .state", "stroke", "#2da44e", "#2ea043"),
+    (".states-picture text", "fill", "#656d76", "#848d97"),
+    (".states-picture .head", "fill", "#818b98", "#7d8590"),
+    (".states-picture .line, .states-picture .frame", "stroke", "#818b98", "#7d8590"),
+    (".states-picture .name, .states-picture .brief", "fill", "#1f2328", "#f0f6fc"),
+    (".states-picture .none .state", "fill", "#eff2f5", "#262c36"),
+    (".states-picture .none .state", "stroke", "#818b98", "#7d8590"),
+    (".states-picture .changing .state", "fill", "#fff1cc", "#4b3910"),
+    (".states-picture .changing .state", "stroke", "#bf8700", "#b88a1b"),
+    (".states-picture .loaded .state", "fill", "#d8f5e0", "#12402a"),
+    (".states-picture .loaded .state", "stroke", "#2da44e", "#2ea043"),
 )
 """Of what, on a light page and on a dark one. Each can be told from the other page too, should the theme not match."""
 
@@ -118,7 +118,12 @@ def svg(drawn: Iterable[Edge] | None = None) -> str:
     chosen = edges() if drawn is None else tuple(drawn)
     told = words_of(chosen)
     picture = ET.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {SIZE.width:g} {SIZE.height:g}")
-    picture.attrib |= {"width": f"{SIZE.width:g}", "height": f"{SIZE.height:g}", "class": "picture", "role": "img"}
+    picture.attrib |= {
+        "width": f"{SIZE.width:g}",
+        "height": f"{SIZE.height:g}",
+        "class": "states-picture",
+        "role": "img",
+    }
     picture.set("aria-labelledby", "states-title states-description")
     _add(picture, "title", "The states of a process group", id="states-title")
     said = ". ".join(f"{edge.source.value} to {edge.target.value}: {edge.label}" for edge in chosen)
