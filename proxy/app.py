@@ -87,7 +87,7 @@ async def _run(config: Config, listeners: list[socket.socket], manager: ServiceM
         nursery = await stack.enter_async_context(trio.open_nursery())
         proxy = Proxy(config, ProcessLauncher(config))
         proxy.start(nursery)
-        http = HttpServer(proxy.routes, listeners)
+        http = HttpServer(proxy.routes, listeners, send_timeout_s=config.send_timeout_s)
         await nursery.start(http.run)
         _announce(config, listeners)
         nursery.start_soon(manager.feed_watchdog, proxy.driver.check_health, name="watchdog")

@@ -84,6 +84,8 @@ class Config:
     """`host:port`, `[ipv6]:port` or `unix:PATH`, at least one; port 0: any free one."""
     start_port: int
     shutdown_timeout_s: float
+    send_timeout_s: float
+    """inf: never."""
     max_body_bytes: int
     api_keys: tuple[str, ...] = field(repr=False)
     """Empty: open to everyone who can connect."""

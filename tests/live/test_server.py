@@ -14,6 +14,7 @@ import trio
 
 from proxy.asgi import AbortResponse, ASGIApp, Receive, Scope, Send
 from proxy.server import HttpServer, ListenError, address_of, close_listener, open_listeners
+from proxy.streams import SocketStream
 from tests.memory_network import answer, echo, read_body
 
 from .conditions import until
@@ -111,6 +112,38 @@ async def test_a_client_that_stops_reading_does_not_hang_shutdown() -> None:
         with trio.fail_after(HURRY_S):
             await server.ended.wait()
         assert trio.current_time() - began >= 0.2
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+
+@pytest.mark.parametrize("pair", [tcp_pair, socket.socketpair], ids=["TCP", "unix"])
+async def test_what_a_client_takes_is_seen_long_before_there_is_room_again(
+    pair: Callable[[], tuple[socket.socket, socket.socket]],
+) -> None:
+    """R60: a kernel says that there is room when a good part of what it holds was taken."""
+    client, ours = pair()
+    stream = SocketStream(ours)
+    with client:
+        try:
+            assert stream.untaken() == 0
+            while stream.send_now(b"x" * 65536):
+                pass
+            full = stream.untaken()
+            assert full > 0
+            taken = 0
+            while stream.untaken() >= full:
+                taken += len(client.recv(4096))
+            with trio.move_on_after(0.05) as waiting:
+                await stream.wait_sendable()
+            assert 0 < taken < full
+            assert waiting.cancelled_caught
+        finally:
+            stream.close()
+    with pytest.raises(trio.ClosedResourceError):
+        stream.untaken()
 
 
 @pytest.mark.parametrize(
