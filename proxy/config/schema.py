@@ -77,7 +77,7 @@ Secrets = Annotated[tuple[Secret, ...], Kind("a list of keys")]
 Endpoint = Annotated[
     str, Kind('a path such as "/health", or "none"', kinds.endpoint, {"pattern": r'^(none|/[!-"$-~]*)$'})
 ]
-Proxy = Annotated[str, Kind("a string", json_schema={"default": DEFAULT_PROXY})]
+Proxy = Annotated[str, Kind("a URL, a string", json_schema={"default": DEFAULT_PROXY})]
 """None in a table is `DEFAULT_PROXY`, so that it can be seen whether a file says it."""
 
 
