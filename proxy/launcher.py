@@ -16,8 +16,8 @@ from .processes import Command, ServerProcess, SpawnError, describe_exit, open_p
 from .readiness import NO_CHECK, Readiness
 from .upstream import Upstream
 
-_LAST_WORDS: Final = 3
-"""Lines of output in an error message; the log has the rest."""
+_LAST_WORDS: Final = 8
+"""Lines of output in an error message; the log has the rest. llama.cpp gives its reason six lines before its last."""
 
 
 class ProcessServer:
