@@ -1,4 +1,4 @@
-"""The project itself: what is packaged, what imports what, and what the commands of the README are."""
+"""The project itself: what imports what, what is pinned, and what the commands of the README are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -20,22 +19,6 @@ PURE = ("asyncio", "hypercorn", "httpx", "logging", "os", "proxy", "random", "so
 
 def run(*words: str, cwd: Path = ROOT, text: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=cwd, input=text, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_the_wheel_has_no_other_top_level_names_than_proxy_and_states(tmp_path: Path) -> None:
-    build = "import sys, hatchling.build as backend; print(backend.build_wheel(sys.argv[1]))"
-    built = run(sys.executable, "-c", build, str(tmp_path))
-    assert built.returncode == 0, built.stderr
-    [wheel] = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"proxy", "states"}
-    packaged = {name for name in names if name.endswith(".py")}
-    assert packaged == {
-        str(path.relative_to(ROOT)) for top in ("proxy", "states") for path in (ROOT / top).rglob("*.py")
-    }
-    [scripts] = [name for name in names if name.endswith("entry_points.txt")]
-    assert "trio-swap = proxy.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
 
 
 def test_states_needs_neither_trio_nor_the_network_nor_proxy() -> None:
