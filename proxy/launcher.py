@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import trio
+
 from states.settings import ModelId
 
 from .config import Config, ModelConfig
@@ -16,6 +18,9 @@ from .processes import Command, ServerProcess, SpawnError, describe_exit, open_p
 from .readiness import NO_CHECK, Readiness
 from .upstream import Upstream
 
+VACANT_WITHIN_S: Final = 2.0
+"""A container's port outlives its container by moments; whoever still listens after so long is somebody else."""
+_LOOK_AGAIN_S: Final = 0.05
 _LAST_WORDS: Final = 8
 """Lines of output in an error message; the log has the rest. llama.cpp gives its reason six lines before its last."""
 
@@ -63,9 +68,11 @@ class ProcessLauncher:
         """Start a model's server; at the end of the block nothing is left of it.
 
         Raises:
-            LaunchError: no port is free, or the command cannot be started.
+            LaunchError: no port is free, its own is taken, or the command cannot be started.
         """
         model = self._models[model_id]
+        if model.is_port_fixed and model.check_endpoint is not None:
+            await _until_vacant(model)
         log = logging.getLogger(f"trio_swap.models.{model_id}")
         try:
             port = self._ports.take(self._last_port.get(model_id)) if model.needs_port else 0
@@ -79,6 +86,23 @@ class ProcessLauncher:
             raise LaunchError(str(error)) from error
         finally:
             self._ports.give_back(port)
+
+
+async def _until_vacant(model: ModelConfig) -> None:
+    """Wait until nobody listens where the server is to: a stranger's answers would pass for its own.
+
+    Raises:
+        LaunchError: somebody stays there.
+    """
+    readiness = Readiness(model.url(0), NO_CHECK)
+    with trio.move_on_after(VACANT_WITHIN_S):
+        while await readiness.is_taken():  # noqa: ASYNC110  it is another process
+            await trio.sleep(_LOOK_AGAIN_S)
+        return
+    raise LaunchError(
+        f"{model.id} is not started: something else listens on {readiness.where} already, and would pass for it; stop"
+        f' that or change the port. If that is the server you mean, set check_endpoint = "none"'
+    )
 
 
 def _command(model: ModelConfig, port: int) -> Command:
