@@ -78,6 +78,13 @@ def test_the_readme_begins_with_its_two_commands_one_line_each() -> None:
         assert "-c .ci/constraints.txt" in command
 
 
+def test_the_first_page_of_the_documentation_has_the_same_two_commands() -> None:
+    blocks = re.compile(r"^```console\n(python3 .*\n)```$", re.MULTILINE)
+    commands = blocks.findall((ROOT / "README.md").read_text())
+    assert len(commands) == 2
+    assert blocks.findall((ROOT / "docs" / "index.md").read_text()) == commands
+
+
 def test_every_dependency_is_pinned_by_name_and_version_alone() -> None:
     lines = (ROOT / ".ci" / "constraints.txt").read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._!+-]+", line)] == []
