@@ -380,7 +380,10 @@ def test_an_address_in_use_is_named_with_what_to_do() -> None:
         ("127.0.0.1:65536", "HOST:PORT"),
         ("::1:8080", "brackets"),
         ("192.0.2.1:8080", "not an address of this machine"),
-        ("no.such.host.invalid:80", "no host no.such.host.invalid"),
+        ("no.such.host.invalid:80", r"no host no.such.host.invalid .*; check the name, or listen on 127.0.0.1"),
+        ("unix:/no/such/socket", "there is no directory /no/such; create it or listen elsewhere"),
+        ("unix:/dev/null/socket", "there is no directory /dev/null; create it or listen elsewhere"),
+        ("unix:/tmp/" + "x" * 200, "a path of more than about 100 bytes is too long for a socket; take a shorter one"),
     ],
 )
 def test_an_address_that_cannot_be_is_explained(address: str, words: str) -> None:
@@ -427,6 +430,14 @@ def test_what_is_no_socket_is_left_alone(path: Path, make: Callable[[Path], None
     make(path)
     with pytest.raises(ListenError, match="something else than a socket"):
         open_listeners(f"unix:{path}")
+    assert path.exists()
+
+
+def test_a_socket_of_another_kind_is_left_alone(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(os.fspath(path))
+        with pytest.raises(ListenError, match="is a socket of another kind; move it or listen elsewhere"):
+            open_listeners(f"unix:{path}")
     assert path.exists()
 
 
