@@ -23,6 +23,8 @@ VACANT_WITHIN_S: Final = 2.0
 _LOOK_AGAIN_S: Final = 0.05
 _LAST_WORDS: Final = 8
 """Lines of output in an error message; the log has the rest. llama.cpp gives its reason six lines before its last."""
+_LONGEST_LINE: Final = 300
+"""Characters of each; of a longer one its end."""
 
 
 class ProcessServer:
@@ -44,14 +46,16 @@ class ProcessServer:
     async def ended(self) -> str:
         """Wait until it ends by itself, and say how, with its last words."""
         status = await self._process.exited()
-        return f"{describe_exit(status)}{self._last_words()}"
+        # Wrappers that leave their server running in the background are the usual case of this.
+        why = " (cmd has to stay as long as its server runs)" if status == 0 else ""
+        return f"{describe_exit(status)}{why}{self._last_words()}"
 
     async def stop(self) -> None:
         """Ask it to end and wait until nothing is left of it."""
         await self._process.stop()
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._process.output.tail(_LAST_WORDS) if line.strip()]
+        lines = [line.strip()[-_LONGEST_LINE:] for line in self._process.output.tail(_LAST_WORDS) if line.strip()]
         return f"; its last words: {' | '.join(lines)}" if lines else ""
 
 

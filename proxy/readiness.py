@@ -124,6 +124,8 @@ class Readiness:
                 self.last = self._describe(error.__cause__ or error)
                 return False
             self.last = f"GET {self._path} answered {status or 'something that is not HTTP'}"
+            if status is not None and HTTPStatus.OK < status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.last += " (check_endpoint has to name a path that answers 200)"
             return status == HTTPStatus.OK
         self.last = f"GET {self._path} was not answered within {PROBE_TIMEOUT_S:g} s"
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -43,6 +44,19 @@ async def test_a_server_that_ends_while_loading_is_503_with_its_last_words(tmp_p
         assert (response.status_code, error["code"]) == (503, "load_failed")
         assert "exit status 3" in error["message"]
         assert "I cannot read the model" in error["message"]
+
+
+async def test_a_command_that_leaves_its_server_in_the_background_is_told_to_stay(tmp_path: Path) -> None:
+    """R28: and the last words of a server that never ends its line do not fill the answer."""
+    flood = "head -c 1000000 /dev/zero | tr '\\0' x; sleep 600 & exit 0"
+    models = f"[models.m]\ncmd = ['sh', '-c', {json.dumps(flood)}, 'serve', '${{PORT}}']\n"
+    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+        response = await try_chat(client, "m")
+        assert (response.status_code, error_of(response)["code"]) == (503, "load_failed")
+        message = error_of(response)["message"]
+        assert message.startswith("m ended before it was ready: exit status 0 (cmd has to stay as long as its server")
+        assert "; its last words: xxx" in message
+        assert len(message) < 4000
 
 
 async def test_a_server_that_is_killed_while_loading_is_noticed_at_once(tmp_path: Path) -> None:
