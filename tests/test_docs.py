@@ -97,7 +97,7 @@ def commands(block: Block) -> list[list[str]]:
     """The words of every command line of ours in a block: at its start, or after what a shell puts between two."""
     lines = re.sub(r"\\\n", " ", block.text).splitlines()
     found = []
-    for line in lines:
+    for line in (line for line in lines if "trio-swap" in line):
         words = shlex.split(line.removeprefix("$ "), comments=True)
         starts = [index for index, word in enumerate(words) if re.fullmatch(r"(.*/)?trio-swap", word)]
         for start in starts:
