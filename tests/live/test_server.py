@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -13,6 +14,7 @@ import pytest
 import trio
 
 from proxy.asgi import AbortResponse, ASGIApp, Receive, Scope, Send
+from proxy.listeners import _explain
 from proxy.server import HttpServer, ListenError, address_of, close_listener, open_listeners
 from proxy.streams import SocketStream
 from tests.memory_network import answer, echo, read_body
@@ -174,6 +176,7 @@ async def test_disconnects_behind_whatever_was_sent_leak_no_task_and_no_descript
 
 
 async def test_clients_that_reset_leak_nothing() -> None:
+    """R52."""
     app = Watched()
     async with serving(app) as (_, where):
         await trio.testing.wait_all_tasks_blocked()
@@ -390,6 +393,18 @@ def test_an_address_that_cannot_be_is_explained(address: str, words: str) -> Non
     with pytest.raises(ListenError, match=words) as caught:
         open_listeners(address)
     assert str(caught.value).startswith(address)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "needs more rights than this user has; pass --listen with a port from 1024 on"),
+        (errno.ENOBUFS, "cannot be listened on: "),
+    ],
+)
+def test_what_a_system_may_say_of_an_address_is_explained(number: int, words: str) -> None:
+    """Root has every right, so nothing real refuses it one."""
+    assert f"0.0.0.0:80 {words}" in _explain(OSError(number, os.strerror(number)), "0.0.0.0:80")
 
 
 @pytest.fixture

@@ -129,6 +129,8 @@ async def test_a_head_that_trickles_in_gets_no_more_time_than_silence(network: M
 
 @in_virtual_time
 async def test_a_stream_may_be_silent_for_hours(network: MemoryNetwork) -> None:
+    """R41."""
+
     async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start())
         for _ in range(3):
@@ -313,6 +315,7 @@ async def test_an_old_client_that_sends_its_end_has_gone(network: MemoryNetwork)
 
 @in_virtual_time
 async def test_sending_to_a_client_that_is_gone_yields_and_does_not_raise(network: MemoryNetwork) -> None:
+    """R52."""
     sends = 0
 
     async def stubborn(_scope: Scope, _receive: Receive, send: Send) -> None:
