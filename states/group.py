@@ -48,8 +48,8 @@ class GroupState(Explained):
     UNLOADING = "unloading", "server is stopping; or what a dead one left behind is being cleared"
 
 
-LOADED: Final = frozenset({GroupState.ACTIVE, GroupState.DRAINING, GroupState.DEBOUNCE})
-"""The states in which a server answers."""
+LOADED: Final = (GroupState.ACTIVE, GroupState.DRAINING, GroupState.DEBOUNCE)
+"""The states in which a server answers. Not a set: members of an enumeration take long to hash."""
 
 
 class Pressure(Enum):
