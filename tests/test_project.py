@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -65,6 +66,27 @@ def test_no_two_modules_have_one_name() -> None:
     assert names
     assert [name for name, times in names.items() if times > 1] == []
     assert sorted(set(names) & set(sys.stdlib_module_names)) == []
+
+
+LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "CapacityLimiter", "StrictFIFOLock", "Barrier", "Thread"}
+MODULES_WITH_LOCKS = {"threading", "asyncio", "multiprocessing", "concurrent", "queue", "_thread"}
+
+
+def test_there_is_no_lock_and_no_thread_that_could_want_one() -> None:
+    """R07, R08, R78: whoever holds nothing keeps nobody waiting, and nobody reads what another is writing."""
+    found = []
+    for path in (each for top in ("proxy", "states") for each in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(attr=name) | ast.Name(id=name) if name in LOCKS:
+                    found.append((path.name, name))
+                case ast.Import(names=names):
+                    found += [(path.name, each.name) for each in names if each.name in MODULES_WITH_LOCKS]
+                case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in MODULES_WITH_LOCKS:
+                    found.append((path.name, module))
+                case _:
+                    pass
+    assert found == []
 
 
 def test_the_readme_begins_with_its_two_commands_one_line_each() -> None:
