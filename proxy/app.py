@@ -143,7 +143,7 @@ def _longest_end_s(config: Config) -> float:
 
 def _shells(core: Core, config: Config, launch: Launcher, driver: Driver) -> dict[GroupId, GroupShell]:
     timeouts: dict[GroupId, dict[ModelId, float]] = {}
-    for model, group in core.world.residency.group_of.items():
+    for model, group in core.world.policy.group_of.items():
         timeouts.setdefault(group, {})[model] = config.models[model].load_timeout_s
     return {group: GroupShell(group, launch, loads, driver.feed, driver.story) for group, loads in timeouts.items()}
 
