@@ -30,6 +30,9 @@ exit codes: 0; 1 something went wrong while running; 2 wrong usage or configurat
 VERBS: Final = {
     "serve": ("serve", "serve the models of a configuration file"),
     "check": ("check", "say what is wrong with a configuration file, or what it means"),
+    "schema": ("print_schema", "write a JSON Schema of the configuration file, for editors"),
+    "diagram": ("diagram", "draw the state machine of a process group"),
+    "simulate": ("simulate", "play a workload in virtual time, and say how often models load and who waits"),
     "demo-model": ("demo", "run a server that pretends to be a model"),
 }
 """From each verb to its module in `proxy.commands` and what it does, in a line."""

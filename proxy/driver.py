@@ -46,6 +46,7 @@ from states.settings import GroupId, ModelId, TicketId
 from states.views import Snapshot
 
 from .groups import GroupShell, Run
+from .history import History
 
 _LOG: Final = logging.getLogger("trio_swap.scheduling")
 _LONG_WAIT_S: Final = 1.0
@@ -87,6 +88,8 @@ class Driver:
         self._unloads: dict[AskerId, trio.Event] = {}
         self._numbers = count(1)
         self._alarm = trio.CancelScope()
+        self.history: Final = History(trio.current_time())
+        """For people: what was swapped, and how many requests were served."""
         self.broken: CoreError | None = None
         """What the core died of; nothing is decided any more."""
         self.collapsed: Final = trio.Event()
@@ -100,13 +103,15 @@ class Driver:
         """Tell the core what happened and carry out what it says. Never waits, never raises."""
         if self.broken is not None:
             return
+        now = trio.current_time()
         try:
-            effects = self._core.handle(event, trio.current_time())
+            effects = self._core.handle(event, now)
         except CoreError as error:
             self.broken = error
             self.collapsed.set()
             _LOG.critical("the scheduler is broken, please report this: %s", error)
             return
+        self.history.note(event, effects, now)
         for effect in effects:
             self._perform(effect)
         self._alarm.deadline = self._core.next_deadline()

@@ -164,7 +164,8 @@ class Routes:
         return running_view(self._driver.snapshot())
 
     async def _queue(self, _path: str) -> object:
-        return queue_view(self._driver.snapshot())
+        driver = self._driver
+        return queue_view(driver.snapshot(), driver.history, self._config.settings.strategy)
 
     async def _unload_all(self, _path: str) -> object:
         await self._driver.unload(tuple(self._config.models))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, overload
 
 from states.group import GroupState
 from states.reasons import Held, Loading, Reason
+from states.settings import Strategy
 from states.views import GroupView, Snapshot, TicketView
 
+from .answers import CountsAnswer, GroupAnswer, QueueAnswer, SwapAnswer, TicketAnswer
 from .config import Config, ModelConfig
+from .history import History, Swap
 
 _STARTED: Final = int(time.time())
 """Model lists want to know when a model was made; all that is known is since when it is served here."""
@@ -63,46 +66,72 @@ def running_view(snapshot: Snapshot) -> dict[str, object]:
     return {"running": [{"model": group.model, "state": _RUNNING_STATES[group.state]} for group in groups]}
 
 
-def queue_view(snapshot: Snapshot) -> dict[str, object]:
-    """Every group, and every ticket that waits, with its reason. Times are seconds."""
-    return {
-        "groups": [_group(group) for group in snapshot.groups],
-        "waiting": [_ticket(ticket, snapshot.at) for ticket in snapshot.queue],
-        "shutting_down": snapshot.shutting_down,
-    }
+def queue_view(snapshot: Snapshot, history: History, strategy: Strategy) -> QueueAnswer:
+    """Every group, every ticket that waits with its reason, and what happened lately."""
+    return QueueAnswer(
+        groups=[_group(group) for group in snapshot.groups],
+        waiting=[_ticket(ticket, snapshot.at) for ticket in snapshot.queue],
+        swaps=[_swap(swap, snapshot.at) for swap in history.swaps],
+        counts=CountsAnswer(**asdict(history.counts)),
+        strategy=strategy.value,
+        uptime_s=_rounded(snapshot.at - history.began_at),
+        shutting_down=snapshot.shutting_down,
+    )
 
 
-def _group(group: GroupView) -> dict[str, object]:
-    return {
-        "group": group.id,
-        "state": group.state.value,
-        "model": group.model,
-        "next_model": group.next_model,
-        "seats_taken": group.seats_taken,
-        "concurrency": group.concurrency,
-        "hold_s": None if group.hold_s is None else round(group.hold_s, 3),
-    }
+def _group(group: GroupView) -> GroupAnswer:
+    return GroupAnswer(
+        group=group.id,
+        state=group.state.value,
+        model=group.model,
+        next_model=group.next_model,
+        seats_taken=group.seats_taken,
+        concurrency=group.concurrency,
+        hold_s=_rounded(group.hold_s),
+    )
 
 
-def _ticket(ticket: TicketView, at: float) -> dict[str, object]:
-    return {
-        "ticket": ticket.id,
-        "model": ticket.model,
-        "priority": ticket.priority,
-        "age_s": round(ticket.age_s, 3),
-        "overdue": ticket.overdue,
-        "seated": ticket.seated,
-        "why": ticket.why,
-        "reason": None if ticket.reason is None else _reason(ticket.reason, at),
-    }
+def _ticket(ticket: TicketView, at: float) -> TicketAnswer:
+    return TicketAnswer(
+        ticket=ticket.id,
+        model=ticket.model,
+        priority=ticket.priority,
+        age_s=_rounded(ticket.age_s),
+        overdue=ticket.overdue,
+        seated=ticket.seated,
+        why=ticket.why,
+        reason=None if ticket.reason is None else _reason(ticket.reason, at),
+    )
+
+
+def _swap(swap: Swap, at: float) -> SwapAnswer:
+    return SwapAnswer(
+        age_s=_rounded(at - swap.at),
+        group=swap.group,
+        model_out=swap.model_out,
+        model_in=swap.model_in,
+        cause=swap.cause,
+        outcome=swap.outcome.value,
+        stop_s=_rounded(swap.stop_s),
+        load_s=_rounded(swap.load_s),
+    )
 
 
 def _reason(reason: Reason, at: float) -> dict[str, object]:
     """The fields of a reason; times on the core's clock mean nothing elsewhere and become distances."""
     match reason:
         case Held(victim=victim, until=until):
-            return {"kind": "Held", "victim": victim, "remaining_s": round(until - at, 3)}
+            return {"kind": "Held", "victim": victim, "remaining_s": _rounded(until - at)}
         case Loading(model=model, since=since, expected_s=expected):
-            return {"kind": "Loading", "model": model, "elapsed_s": round(at - since, 3), "expected_s": expected}
+            return {"kind": "Loading", "model": model, "elapsed_s": _rounded(at - since), "expected_s": expected}
         case _:
             return {"kind": type(reason).__name__, **asdict(reason)}
+
+
+@overload
+def _rounded(seconds: float) -> float: ...
+@overload
+def _rounded(seconds: float | None) -> float | None: ...
+def _rounded(seconds: float | None) -> float | None:
+    """Milliseconds are enough for whoever reads it."""
+    return None if seconds is None else round(seconds, 3)

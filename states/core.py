@@ -31,7 +31,7 @@ from .events import (
     TimePassed,
     UnloadAsked,
 )
-from .group import Group, GroupState, Pressure, Signal
+from .group import Group, GroupLife, GroupState, Pressure, Signal
 from .moves import Moves, paused
 from .reasons import sentence
 from .reconfiguring import gone, reconfigure, release
@@ -48,11 +48,16 @@ class Core:
     The same events at the same times give the same effects: no clock is read, nothing is random.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Start with nothing loaded and nobody waiting."""
+    def __init__(self, settings: Settings, life: GroupLife | None = None) -> None:
+        """Start with nothing loaded and nobody waiting.
+
+        Args:
+            settings: whatever it is to know.
+            life: the machine of its groups; None: one of its own.
+        """
         self.world = World(settings)
-        """To be read only; `invariants` and exploration look at it."""
-        self._moves = Moves(self.world)
+        """To be read only; `invariants` looks at it, and `exploration` puts other records into it between two events."""
+        self._moves = Moves(self.world, life or GroupLife())
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take one event into account, and before it whatever was due by `now`.

@@ -87,6 +87,8 @@ class ReportTransition:
     model: ModelId
     source: str
     target: str
+    signal: str
+    """What the machine was told, in the words of `group.Signal`."""
     cause: str
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from statemachine import State, StateChart
 
@@ -23,15 +23,29 @@ _STORY_LINES: Final = 20
 """Enough for the last two or three loads of a group."""
 
 
-class GroupState(Enum):
+class Explained(Enum):
+    """An enumeration whose members say what they mean: `NAME = value, meaning`."""
+
+    meaning: str
+    """For people; short up to the semicolon, where there is one."""
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """Keep the meaning beside the value, by which alone a member is looked up: `GroupState("idle")`."""
+        member = object.__new__(cls)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class GroupState(Explained):
     """The six states of a process group."""
 
-    IDLE = "idle"
-    LOADING = "loading"
-    ACTIVE = "active"
-    DRAINING = "draining"
-    DEBOUNCE = "debounce"
-    UNLOADING = "unloading"
+    IDLE = "idle", "no server; perhaps a model is committed, with victims elsewhere still stopping"
+    LOADING = "loading", "server started, and not ready yet"
+    ACTIVE = "active", "loaded, and nothing asks it to leave"
+    DRAINING = "draining", "asked to leave, and cannot yet; loaded, and something other than its own hold is in the way"
+    DEBOUNCE = "debounce", "only its hold keeps a rival out; loaded, and no seat is taken"
+    UNLOADING = "unloading", "server being stopped; or what a dead one left behind is being cleared"
 
 
 LOADED: Final = frozenset({GroupState.ACTIVE, GroupState.DRAINING, GroupState.DEBOUNCE})
@@ -48,17 +62,17 @@ class Pressure(Enum):
     """A rival waits, or an unload was asked, and something else is in the way."""
 
 
-class Signal(Enum):
+class Signal(Explained):
     """What the machine can be told; the value is the name of the machine's event."""
 
-    START = "victims_stopped"
-    READY = "became_ready"
-    PRESSURE = "pressure_changed"
-    EVICTED = "claim_committed"
-    UNLOAD = "unload_asked"
-    EXPIRED = "ttl_expired"
-    FAILED = "server_failed"
-    STOPPED = "server_stopped"
+    START = "victims_stopped", "a model is committed here, and nothing is left of its victims"
+    READY = "became_ready", "the server answers"
+    PRESSURE = "pressure_changed", "what asks the model to leave, or keeps it here, is not what it was"
+    EVICTED = "claim_committed", "a rival's claim was committed, and needs this place"
+    UNLOAD = "unload_asked", "an unload was asked, and no seat is taken, or none may be any longer"
+    EXPIRED = "ttl_expired", "nobody has asked for the model for its `ttl`, and no rival waits"
+    FAILED = "server_failed", "the server could not be started, was not ready in time, or died"
+    STOPPED = "server_stopped", "nothing is left of the server"
 
 
 @dataclass(slots=True)
@@ -156,11 +170,11 @@ class GroupMachine(StateChart[_Turn]):
         return self.model.group.pressure is Pressure.NONE
 
     def held(self) -> bool:
-        """Whether nothing but its hold keeps a rival out."""
+        """Whether a rival waits, and nothing but the model's own hold keeps it out."""
         return self.model.group.pressure is Pressure.HELD
 
     def blocked(self) -> bool:
-        """Whether it is asked to leave, and cannot for another reason."""
+        """Whether the model is asked to leave, and something other than its own hold is in the way."""
         return self.model.group.pressure is Pressure.BLOCKED
 
     def may_load(self) -> bool:
@@ -219,6 +233,13 @@ class GroupLife:
         group.story.append(f"{now:.3f} {source.value} -> {group.state.value} ({group.server or server}): {cause}")
         model = cast(ModelId, group.server or server)
         turn.effects.append(
-            ReportTransition(group=group.id, model=model, source=source.value, target=group.state.value, cause=cause)
+            ReportTransition(
+                group=group.id,
+                model=model,
+                source=source.value,
+                target=group.state.value,
+                signal=signal.value,
+                cause=cause,
+            )
         )
         return turn.effects

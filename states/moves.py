@@ -27,9 +27,9 @@ _FAILURES_BEFORE_PAUSE: Final = 2
 class Moves:
     """Changes of a world, and the effects that they ask for."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, life: GroupLife) -> None:
         self._world = world
-        self._life = GroupLife()
+        self._life = life
         self.effects: list[Effect] = []
 
     # Tickets

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Final
+from urllib.parse import urlsplit
 
 from states.settings import DEFAULT_GROUP
 
@@ -13,6 +16,9 @@ from .placeholders import fill, from_environment, names_in, slips
 from .schema import DEFAULT_PROXY, ModelTable, Tables
 
 Check = Callable[[object], object]
+
+_NEARLY_PORT: Final = re.compile(r"\$PORT\b|\$?\{\{?PORT\}?\}|\$\(PORT\)|%PORT%")
+"""`${PORT}`, as other tools write it."""
 
 
 class Written:
@@ -50,12 +56,18 @@ def find(tables: Tables, written: Written, environment: Mapping[str, str]) -> It
     """
     for name, model in tables.models.items():
         yield from _of_model(name, model, written, environment)
+        yield from _of_own_address(name, model, tables.server.listen, written)
     yield from _of_aliases(tables.models, written)
     yield from _of_groups(tables, written)
     yield from _of_preload(tables, written)
     for path, key in written.items(("server", "api_keys"), tables.server.api_keys):
         for slip in _of_text(key, {}, environment, kinds.secret):
             yield Finding(path=path, message=slip)
+    seen: set[str] = set()
+    for path, address in written.items(("server", "listen"), tables.server.listen):
+        if address in seen:
+            yield Finding(path=path, message=f"{quoted(address)} is listened on already: leave one of them out")
+        seen.add(address)
 
 
 def _of_model(name: str, model: ModelTable, written: Written, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -104,10 +116,27 @@ def _of_port(name: str, model: ModelTable, written: Written) -> Iterator[Finding
         return
     if written.of_model(name, "proxy") is None:
         message = "neither cmd nor env says ${PORT}, so the server cannot know where to answer: add it, or set proxy"
+        if nearly := _NEARLY_PORT.search(" ".join((*model.cmd, *model.env.values()))):
+            message = f"says {nearly[0]}, which stays as it is, as no shell is involved: write ${{PORT}}"
         yield Finding(path=written.of_model(name, "cmd") or ("models", name), message=message)
     elif model.proxy is not None and "PORT" in names_in(model.proxy):
         message = "says ${PORT}, but neither cmd nor env does, so the server cannot know it"
         yield Finding(path=written.of_model(name, "proxy") or ("models", name), message=message)
+
+
+def _of_own_address(name: str, model: ModelTable, listen: Iterable[str], written: Written) -> Iterator[Finding]:
+    """A server where the proxy itself listens: the proxy would find itself there, and ask itself for ever."""
+    try:
+        parts = urlsplit(model.proxy or DEFAULT_PROXY)
+        port = parts.port
+    except ValueError:  # ${PORT}, or a finding already
+        return
+    for address in listen:
+        host, _, ours = address.rpartition(":")
+        reaches_us = host in {"0.0.0.0", "[::]"} or kinds.is_loopback(address) or parts.hostname == host  # noqa: S104
+        if ours == str(port) and reaches_us and kinds.is_loopback(f"{parts.hostname}:{port}"):
+            message = f"trio-swap itself listens on {address} (server.listen): give one of the two another port"
+            yield Finding(path=written.of_model(name, "proxy") or ("models", name), message=message)
 
 
 def _of_aliases(models: Mapping[str, ModelTable], written: Written) -> Iterator[Finding]:

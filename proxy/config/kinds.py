@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
+import types
+import typing
 import urllib.parse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -25,6 +27,11 @@ UNITS_BYTES: Final = {
     "GiB": 2**30,
 }
 HIGHEST_PORT: Final = 65535
+
+DURATION: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h)"
+SIZE: Final = r"([0-9]{1,15}) ?([KMG]i?B|B|)"
+VISIBLE: Final = r"[!-~]+"
+"""ASCII without blanks."""
 
 
 class Slip(ValueError):  # noqa: N818 - it is no error of ours, and it is many times in what follows
@@ -44,11 +51,22 @@ class Kind:
     """What can be written, after "expected"."""
     parse: Callable[[object], object] | None = None
     """From what TOML gave; raises Slip. None: taken as it is."""
+    json_schema: Mapping[str, object] = field(default_factory=dict, hash=False)
+    """What JSON Schema can say of that, over what it says of the type: never less than `parse` takes."""
+
+
+def unpack(annotated: object) -> tuple[object, Kind, type]:
+    """Return the bare type, how it is written, and the type with its limits; `X | None` is X: TOML has no null."""
+    if typing.get_origin(annotated) in {types.UnionType, typing.Union}:
+        annotated = next(each for each in typing.get_args(annotated) if each is not types.NoneType)
+    kinds = [each for each in getattr(annotated, "__metadata__", ()) if isinstance(each, Kind)]
+    base = getattr(annotated, "__origin__", annotated) if kinds else annotated
+    return base, (kinds or [Kind("a table")])[-1], typing.cast("type", annotated)
 
 
 def duration(value: object) -> object:
     """Return seconds for `"1500ms"`, `"5s"`, `"2m"`, `"1h"`; numbers, and what is no duration, as they are."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)(ms|s|m|h)", value, re.ASCII)):
+    if isinstance(value, str) and (match := re.fullmatch(DURATION, value)):
         # In decimal: 0.3 s and 300 ms are one number of seconds.
         return float(Decimal(match[1]) * UNITS_S[match[2]])
     return value
@@ -56,7 +74,7 @@ def duration(value: object) -> object:
 
 def size(value: object) -> object:
     """Return bytes for `"256MiB"`; numbers, and what is no size, as they are."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,15}) ?([KMG]i?B|B|)", value, re.ASCII)):
+    if isinstance(value, str) and (match := re.fullmatch(SIZE, value)):
         return int(match[1]) * UNITS_BYTES[match[2]]
     return value
 
@@ -151,14 +169,14 @@ def endpoint(value: object) -> object:
     if isinstance(value, str) and value != "none":
         if not value.startswith("/"):
             raise Slip(f'expected a path that starts with "/", or "none", got {quoted(value)}')
-        if not re.fullmatch(r"[!-~]+", value) or "#" in value:
+        if not re.fullmatch(VISIBLE, value) or "#" in value:
             raise Slip(f"{quoted(value)} cannot stand in a request: write other characters as %XX")
     return value
 
 
 def secret(value: object) -> object:
     """Refuse keys that no client can send."""
-    if isinstance(value, str) and not re.fullmatch(r"[!-~]+", value):
+    if isinstance(value, str) and not re.fullmatch(VISIBLE, value):
         raise Slip("a key is at least one visible ASCII character, without blanks")
     return value
 
@@ -166,7 +184,7 @@ def secret(value: object) -> object:
 def url(value: object) -> object:
     """Refuse what is not where a server can answer: http(s), host, port and path, nothing else."""
     text = str(value)
-    if not re.fullmatch(r"[!-~]+", text):
+    if not re.fullmatch(VISIBLE, text):
         raise Slip(f"{quoted(text)} is not a URL: it has blanks or characters outside ASCII")
     try:
         parts = urllib.parse.urlsplit(text)

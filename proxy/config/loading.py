@@ -6,11 +6,14 @@ first step stops at its first mistake: what is not TOML has no keys to look at.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -25,9 +28,12 @@ from .placeholders import fill, from_environment
 from .reading import Reader
 from .schema import DEFAULT_PROXY, GroupTable, ModelTable, Tables
 from .spelling import move_unquoted_ids
+from .syntax import advice
 
 LARGEST_FILE_BYTES: Final = 16 * 2**20
 """More is not a configuration: a device, or the wrong file."""
+_NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
+"""Windows has none."""
 
 
 def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> Config:
@@ -68,23 +74,58 @@ def effective(config: Config) -> dict[str, object]:
 
 def _read_text(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_FILE_BYTES + 1)
-        if len(content) > LARGEST_FILE_BYTES:
-            raise _unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**20} MiB: this is no configuration file")
+        content = _read_bytes(file)
         return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise _unusable(file, "there is no such file") from None
-    except IsADirectoryError:
-        raise _unusable(file, "this is a directory: name the file in it, such as config.toml") from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
-        message = f"not UTF-8: byte 0x{error.object[error.start]:02x} cannot stand here"
+        is_utf_16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        why = "it is UTF-16" if is_utf_16 else f"byte 0x{error.object[error.start]:02x} cannot stand here"
+        message = f"not UTF-8: {why}; save the file as UTF-8"
         raise ConfigError(str(file), [Mistake(message=message, line=line, column=column)]) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _unusable(file, f"cannot be read: {reason}") from None
+        raise _unusable(file, _why_unreadable(file, error)) from None
+
+
+def _read_bytes(file: Path) -> bytes:
+    # Without O_NONBLOCK, opening a pipe that nobody writes to waits for a writer, perhaps for ever.
+    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NONBLOCK)) as opened:
+        if _NONBLOCK:
+            os.set_blocking(opened.fileno(), True)
+        content = opened.read(LARGEST_FILE_BYTES + 1)
+        if not content and stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
+            raise _unusable(file, "this is a pipe, and nobody has written to it: name a file")
+    if len(content) > LARGEST_FILE_BYTES:
+        raise _unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**20} MiB: this is no configuration file")
+    return content
+
+
+def _why_unreadable(file: Path, error: OSError | ValueError) -> str:
+    match error:
+        case FileNotFoundError():
+            return f"there is no such file{_elsewhere(file)}"
+        case IsADirectoryError():
+            return "this is a directory: name the file in it, such as config.toml"
+        case NotADirectoryError():
+            return "cannot be read: a part of this path is a file, not a directory; correct the path"
+        case PermissionError():
+            return "cannot be read: this user may not; change its rights (chmod), or run as a user who may"
+        case _:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return f"cannot be read: {reason}"
+
+
+def _elsewhere(file: Path) -> str:
+    """Return what is there instead: a near name, or else where was looked."""
+    folder = file.absolute().parent
+    try:
+        there = sorted(each.name for each in folder.iterdir() if each.suffix == ".toml")
+    except OSError:
+        return f": there is no directory {folder}"
+    near = get_close_matches(file.name, there, n=1) or (there if len(there) == 1 else [])
+    if near:
+        return f": did you mean {file.with_name(near[0])}?"
+    return "" if file.is_absolute() else f" in {folder}"
 
 
 def _unusable(file: Path, message: str) -> ConfigError:
@@ -104,9 +145,8 @@ def _parse(file: Path, text: str) -> dict[str, object]:
         line = int(found[1]) if found else len(lines) if place else None
         column = int(found[2]) if found else len(lines[-1]) + 1 if place else None
         source = lines[line - 1].rstrip("\r") if line is not None else ""
-        raise ConfigError(
-            str(file), [Mistake(message=f"not TOML: {what}", line=line, column=column, source=source)]
-        ) from None
+        message = f"not TOML: {what}{advice(what, source)}"
+        raise ConfigError(str(file), [Mistake(message=message, line=line, column=column, source=source)]) from None
 
 
 def _understand(written: dict[str, object], environment: Mapping[str, str]) -> tuple[Tables | None, list[Finding]]:

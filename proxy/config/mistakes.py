@@ -11,8 +11,10 @@ from typing import Final
 KeyPath = tuple[str | int, ...]
 """Keys and indices from the top of the file: `("models", "qwen2.5", "aliases", 0)`."""
 
-WIDEST_LINE: Final = 100
-"""Characters of a source line that are shown around the caret."""
+WIDEST_LINE: Final = 70
+"""Characters of a source line that are shown around the caret; with their margin they fit into a terminal's 80."""
+LONGEST_QUOTE: Final = 100
+"""Characters of a value that are shown in a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def dotted(path: Iterable[str | int]) -> str:
 
 def quoted(text: str) -> str:
     """Return `text` in double quotes, fit for a terminal: control characters escaped, clipped when long."""
-    clipped = text if len(text) <= WIDEST_LINE else text[: WIDEST_LINE - 1] + "…"
+    clipped = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
     return '"' + _printable(clipped.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
@@ -86,7 +88,7 @@ def _shown(file: str, mistake: Mistake) -> list[str]:
         _printable(part)
         for part in (
             mistake.source[first : mistake.column - 1],
-            mistake.source[mistake.column - 1 :][: min(mistake.length, WIDEST_LINE)],
+            mistake.source[mistake.column - 1 : min(mistake.column - 1 + mistake.length, first + WIDEST_LINE)],
             mistake.source[mistake.column - 1 + mistake.length : first + WIDEST_LINE],
         )
     )

@@ -5,7 +5,6 @@ msgspec alone would stop at the first one and hide its key.
 
 from __future__ import annotations
 
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from .kinds import Kind, Slip
+from .kinds import Slip, unpack
 from .mistakes import Finding, KeyPath, quoted
 from .schema import DefaultsTable, GroupTable, ModelTable, SchedulerTable, ServerTable, Table
 from .spelling import unknown_key
@@ -60,12 +59,12 @@ class Reader:
         for key, field in fields.items():
             if field.required and key not in result:
                 if key not in value:
-                    self._refuse(path, f"{key} is missing: expected {_unpack(field.type)[1].expected}", at_key=True)
+                    self._refuse(path, f"{key} is missing: expected {unpack(field.type)[1].expected}", at_key=True)
                 return _MISSING
         return result
 
     def _read(self, annotated: object, value: object, path: KeyPath) -> object:
-        base, kind, whole = _unpack(annotated)
+        base, kind, whole = unpack(annotated)
         try:
             parsed = value if kind.parse is None else kind.parse(value)
         except Slip as slip:
@@ -118,12 +117,3 @@ def shown(value: object) -> str:
             return "a list" if value else "an empty list"
         case _:
             return "a date or time"
-
-
-def _unpack(annotated: object) -> tuple[object, Kind, type]:
-    """Return the bare type, how it is written, and the type with its limits; `X | None` is X: TOML has no null."""
-    if typing.get_origin(annotated) in {types.UnionType, typing.Union}:
-        annotated = next(each for each in typing.get_args(annotated) if each is not types.NoneType)
-    kinds = [each for each in getattr(annotated, "__metadata__", ()) if isinstance(each, Kind)]
-    base = getattr(annotated, "__origin__", annotated) if kinds else annotated
-    return base, (kinds or [Kind("a table")])[-1], typing.cast("type", annotated)

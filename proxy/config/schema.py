@@ -1,6 +1,7 @@
 """The tables of a configuration file: every key, its type, its limits, its default, in one place.
 
-msgspec holds types and limits, `Kind` says how a value is written. A docstring under a key is its documentation.
+msgspec holds types and limits, `Kind` says how a value is written. A docstring under a key is its documentation, which
+editors show (`json_schema`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from . import kinds
-from .kinds import Kind
+from .kinds import DURATION, SIZE, VISIBLE, Kind
 
 LONGEST_S: Final = 1e9
 """About thirty years: whoever wants longer wants "never"."""
@@ -21,36 +22,63 @@ Duration = Annotated[
     float,
     Meta(ge=0, le=LONGEST_S),
     Kind(
-        'a duration: a number of seconds from 0 to 1e9, or a string such as "1500ms", "5s", "2m", "1h"', kinds.duration
+        'a duration: a number of seconds from 0 to 1e9, or a string such as "1500ms", "5s", "2m", "1h"',
+        kinds.duration,
+        {"type": ["number", "string"], "pattern": f"^{DURATION}$"},
     ),
 ]
 Size = Annotated[
     int,
     Meta(ge=1, le=2**53),
-    Kind('a size: a number of bytes above 0, or a string such as "512KiB", "256MiB", "1GiB"', kinds.size),
+    Kind(
+        'a size: a number of bytes above 0, or a string such as "512KiB", "256MiB", "1GiB"',
+        kinds.size,
+        {"type": ["integer", "string"], "pattern": f"^{SIZE}$"},
+    ),
 ]
 Count = Annotated[int, Meta(ge=1, le=LARGEST), Kind("a whole number of at least 1")]
 Whole = Annotated[int, Meta(ge=-LARGEST, le=LARGEST), Kind("a whole number, above or below 0")]
 Port = Annotated[int, Meta(ge=1, le=kinds.HIGHEST_PORT), Kind(f"a port, a whole number from 1 to {kinds.HIGHEST_PORT}")]
 Flag = Annotated[bool, Kind("true or false")]
 Text = Annotated[str, Kind("a string")]
-Name = Annotated[str, Kind("a name, a string", kinds.identifier)]
+Name = Annotated[str, Kind("a name, a string", kinds.identifier, {"pattern": r"^\S(.*\S)?$"})]
 Names = Annotated[tuple[Name, ...], Kind("a list of names")]
 Word = Annotated[str, Kind("a word, a string", kinds.word)]
-Words = Annotated[tuple[Word, ...], Kind("a command: a string, or a list of words with the program first", kinds.words)]
+Words = Annotated[
+    tuple[Word, ...],
+    Kind(
+        "a command: a string, or a list of words with the program first",
+        kinds.words,
+        {"type": ["string", "array"], "pattern": r"\S", "minItems": 1},
+    ),
+]
 Folder = Annotated[str, Meta(min_length=1), Kind("a folder, a string that is not empty", kinds.word)]
 Variables = Annotated[
-    dict[Annotated[str, Kind("the name of a variable", kinds.variable)], Word],
-    Kind('variables: a table, or a list of "NAME=value"', kinds.variables),
+    dict[Annotated[str, Kind("the name of a variable", kinds.variable, {"pattern": "^[^=]+$"})], Word],
+    Kind(
+        'variables: a table, or a list of "NAME=value"',
+        kinds.variables,
+        {"type": ["object", "array"], "items": {"type": "string", "pattern": "^[^=]+="}},
+    ),
 ]
-Address = Annotated[str, Kind('an address, "host:port" or "unix:PATH"', kinds.address)]
+_ADDRESS: Final = {"pattern": r"^(unix:.+|(\[[^\]]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5})$"}
+Address = Annotated[str, Kind('an address, "host:port" or "unix:PATH"', kinds.address, _ADDRESS)]
 Addresses = Annotated[
     tuple[Address, ...],
     Meta(min_length=1),
-    Kind('an address, "host:port" or "unix:PATH", or a list of at least one', kinds.one_or_many),
+    Kind(
+        'an address, "host:port" or "unix:PATH", or a list of at least one',
+        kinds.one_or_many,
+        {"type": ["string", "array"], **_ADDRESS},
+    ),
 ]
-Secrets = Annotated[tuple[Annotated[str, Kind("a key, a string", kinds.secret)], ...], Kind("a list of keys")]
-Endpoint = Annotated[str, Kind('a path such as "/health", or "none"', kinds.endpoint)]
+Secret = Annotated[str, Kind("a key, a string", kinds.secret, {"pattern": f"^{VISIBLE}$"})]
+Secrets = Annotated[tuple[Secret, ...], Kind("a list of keys")]
+Endpoint = Annotated[
+    str, Kind('a path such as "/health", or "none"', kinds.endpoint, {"pattern": r'^(none|/[!-"$-~]*)$'})
+]
+Proxy = Annotated[str, Kind("a string", json_schema={"default": DEFAULT_PROXY})]
+"""None in a table is `DEFAULT_PROXY`, so that it can be seen whether a file says it."""
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +93,7 @@ class ServerTable(Table, frozen=True, kw_only=True):
     start_port: Port = 5800
     """First `${PORT}`; ports in use are skipped."""
     shutdown_timeout: Duration = 30.0
-    """Seated requests may finish so long when the proxy is told to end."""
+    """Requests that are being served may finish so long when the proxy is told to end."""
     max_body: Size = 256 * 2**20
     """Largest body of a request; above it 413."""
     api_keys: Secrets = ()
@@ -91,11 +119,11 @@ class DefaultsTable(Table, frozen=True, kw_only=True):
     """`[defaults]`: what holds for every model that does not say otherwise; a model's own key replaces it whole."""
 
     cmd: Words = ()
-    """Starts the server; words as a POSIX shell splits them, no shell. Required, here or in the model."""
+    """Starts the server; words as a POSIX shell splits them, no shell. Required, in `[defaults]` or in the model."""
     cmd_stop: Words | None = None
-    """Stops the server, `${PID}`; none: SIGTERM."""
-    proxy: Text | None = None
-    """Where the server answers; none: `DEFAULT_PROXY`."""
+    """Stops the server, which runs as `${PID}`; without it: SIGTERM."""
+    proxy: Proxy | None = None
+    """Where the server answers."""
     check_endpoint: Endpoint = "/health"
     """Answers 200 when the server is ready; `none`: ready when started."""
     load_timeout: Duration = 120.0
@@ -105,13 +133,13 @@ class DefaultsTable(Table, frozen=True, kw_only=True):
     priority: Whole = 0
     """Higher first; may be negative."""
     unload_delay: Duration = 0.0
-    """Hold after the last request."""
+    """The model stays so long after its last request, unless something of strictly higher priority or overdue waits."""
     min_loaded: Duration = 0.0
-    """Hold after loading."""
+    """The model stays so long after loading, with the same exceptions."""
     max_wait: Duration = 300.0
-    """Bound on waiting; 0: none."""
+    """A request that has waited so long goes before all that have not; 0: no bound."""
     concurrency: Count = 10
-    """Seats; more requests wait."""
+    """Requests served at once; more wait."""
     queue_limit: Count = 1000
     """Requests of the model that may wait; more get 429."""
     ttl: Duration = 0.0
@@ -119,7 +147,7 @@ class DefaultsTable(Table, frozen=True, kw_only=True):
     env: Variables = {}
     """Variables for the server, added to the proxy's own."""
     cwd: Folder | None = None
-    """Working directory of the server; none: the proxy's."""
+    """Working directory of the server; without it: where the proxy was started."""
     unlisted: Flag = False
     """Left out of `/v1/models`; it can be used all the same."""
 
@@ -168,5 +196,7 @@ class Tables(Table, frozen=True, kw_only=True):
     scheduler: SchedulerTable = SchedulerTable()
     defaults: DefaultsTable = DefaultsTable()
     models: Annotated[dict[Name, ModelTable], Meta(min_length=1), Kind("at least one table [models.<id>] with a cmd")]
+    """Model servers by id; an id with a dot or a slash is quoted: `[models."qwen2.5"]`."""
     groups: Annotated[dict[Name, GroupTable], Kind("tables [groups.<name>]")] = {}
+    """Groups by name; a model in none is in the group `default`: swap, exclusive, not persistent."""
     hooks: HooksTable = HooksTable()

@@ -11,8 +11,9 @@ import openai
 import pytest
 import trio
 
+from .packaged_clients import of_anthropic, of_openai
 from .played_server import EVENTS, LAST_CHUNK, answer, chunk, open_stage
-from .proxy_process import ANSWERED_WITHIN_S, ProxyProcess, demo, meanwhile, running_proxy, until_waiting
+from .proxy_process import demo, meanwhile, running_proxy, until_waiting
 
 if TYPE_CHECKING:
     from anthropic.types import MessageParam
@@ -46,33 +47,13 @@ MESSAGE_EVENTS: list[dict[str, object]] = [
 ]
 
 
-def of_openai(proxy: ProxyProcess, *, key: str = "any", retries: int = 0) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(
-        base_url=f"{proxy.url}/v1",
-        api_key=key,
-        max_retries=retries,
-        timeout=ANSWERED_WITHIN_S,
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
-    )
-
-
-def of_anthropic(proxy: ProxyProcess, *, key: str = "any") -> anthropic.AsyncAnthropic:
-    return anthropic.AsyncAnthropic(
-        base_url=proxy.url,
-        api_key=key,
-        max_retries=0,
-        timeout=ANSWERED_WITHIN_S,
-        http_client=anthropic.DefaultAsyncHttpxClient(trust_env=False),
-    )
-
-
 def event(content: dict[str, object]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (str(content["type"]).encode(), json.dumps(content).encode())
 
 
 async def test_openai_chats_streams_and_lists(tmp_path: Path) -> None:
     models = demo("explorer", tokens=30) + demo("coder", _aliases='["gpt-4o"]', tokens=30)
-    async with running_proxy(tmp_path, models) as proxy, of_openai(proxy) as client:
+    async with running_proxy(tmp_path, models) as proxy, of_openai(proxy.url) as client:
         assert [model.id async for model in client.models.list()] == ["explorer", "coder"]
         assert (await client.models.retrieve("gpt-4o")).id == "coder"
         said = await client.chat.completions.create(model="gpt-4o", messages=[HELLO])
@@ -94,11 +75,11 @@ async def test_openai_understands_every_refusal(tmp_path: Path) -> None:
     models = demo("m", load=600, _load_timeout=0.3) + '[models.gone]\ncmd = "no-such-program-anywhere ${PORT}"\n'
     server = 'api_keys = ["right"]'
     async with running_proxy(tmp_path, models, server=server) as proxy:
-        async with of_openai(proxy, key="wrong") as client:
+        async with of_openai(proxy.url, key="wrong") as client:
             with pytest.raises(openai.AuthenticationError) as refused:
                 await client.models.list()
             assert refused.value.code == "unauthorized"
-        async with of_openai(proxy, key="right") as client:
+        async with of_openai(proxy.url, key="right") as client:
             expected: list[tuple[str, type[openai.APIStatusError], int, str]] = [
                 ("mm", openai.NotFoundError, 404, "model_not_found"),
                 ("gone", openai.InternalServerError, 503, "load_failed"),
@@ -121,7 +102,7 @@ async def test_openai_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
         open_stage() as stage,
         running_proxy(tmp_path, stage.model("m", concurrency=1, queue_limit=1)) as proxy,
         proxy.client() as others,
-        of_openai(proxy, retries=3) as client,
+        of_openai(proxy.url, retries=3) as client,
         meanwhile(others, "m", 2),
     ):
         line = await stage.asked()
@@ -147,7 +128,7 @@ async def test_openai_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
 async def test_openai_does_not_take_half_a_stream_for_a_whole_one(tmp_path: Path) -> None:
     """R57, W6."""
     models = demo("m", tokens=100_000, tokens_per_second=50, _unload_timeout=0.2)
-    async with running_proxy(tmp_path, models) as proxy, of_openai(proxy) as client, proxy.client() as operator:
+    async with running_proxy(tmp_path, models) as proxy, of_openai(proxy.url) as client, proxy.client() as operator:
         stream = await client.chat.completions.create(model="m", messages=[HELLO], stream=True)
         assert (await anext(stream)).model == "m"
 
@@ -166,7 +147,7 @@ async def test_anthropic_asks_streams_counts_and_lists(tmp_path: Path) -> None:
     async with (
         open_stage() as stage,
         running_proxy(tmp_path, stage.model("claude")) as proxy,
-        of_anthropic(proxy) as client,
+        of_anthropic(proxy.url) as client,
         trio.open_nursery() as nursery,
     ):
         assert [model.id async for model in client.models.list()] == ["claude"]
@@ -196,10 +177,10 @@ async def test_anthropic_understands_refusals_of_the_proxy_and_of_a_server(tmp_p
     models = demo("m") + '[models.gone]\ncmd = "no-such-program-anywhere ${PORT}"\n'
     server = 'api_keys = ["right"]'
     async with running_proxy(tmp_path, models, server=server) as proxy:
-        async with of_anthropic(proxy, key="wrong") as client:
+        async with of_anthropic(proxy.url, key="wrong") as client:
             with pytest.raises(anthropic.AuthenticationError, match="the API key is missing or wrong"):
                 await client.messages.create(model="m", max_tokens=9, messages=[HI])
-        async with of_anthropic(proxy, key="right") as client:
+        async with of_anthropic(proxy.url, key="right") as client:
             with pytest.raises(anthropic.NotFoundError, match=r"there is no model 'mm'; did you mean m\?"):
                 await client.messages.create(model="mm", max_tokens=9, messages=[HI])
             with pytest.raises(anthropic.InternalServerError, match="was not found on PATH"):
@@ -214,7 +195,7 @@ async def test_anthropic_does_not_take_half_a_stream_for_a_whole_one(tmp_path: P
     async with (
         open_stage() as stage,
         running_proxy(tmp_path, stage.model("claude")) as proxy,
-        of_anthropic(proxy) as client,
+        of_anthropic(proxy.url) as client,
         trio.open_nursery() as nursery,
     ):
 

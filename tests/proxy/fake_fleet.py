@@ -15,6 +15,7 @@ from proxy.app import Proxy
 from proxy.asgi import ASGIApp, Receive, Scope, Send
 from proxy.config import Config, load_config
 from proxy.groups import LaunchError
+from proxy.history import Outcome
 from proxy.server import HttpServer
 from proxy.upstream import Upstream
 from states import invariants
@@ -138,6 +139,23 @@ def disagreements(proxy: Proxy) -> list[str]:
             found.append(f"{group}: seats {set(run.seats)}, granted {granted}")
         if record.state is GroupState.DEBOUNCE and granted:
             found.append(f"{group} is in debounce with seats taken")
+    return found + miscounts(proxy)
+
+
+def miscounts(proxy: Proxy) -> list[str]:
+    """Where the history differs from what it tells of."""
+    found: list[str] = []
+    world, history = proxy.driver._core.world, proxy.driver.history
+    counts = history.counts
+    ended = counts.served + counts.refused + counts.cut_off + counts.left
+    if ended + len(world.tickets) != world.arrivals:
+        found.append(f"{world.arrivals} tickets arrived, {len(world.tickets)} are here, and {counts}")
+    swapping = {GroupState.LOADING: Outcome.LOADING, GroupState.UNLOADING: Outcome.UNLOADING}
+    for group, record in world.groups.items():
+        newest = next((swap.outcome for swap in history.swaps if swap.group == group), None)
+        under_way = newest if newest in swapping.values() else None
+        if under_way is not swapping.get(record.state):
+            found.append(f"{group} is {record.state.value}, and its newest swap is {newest}")
     return found
 
 

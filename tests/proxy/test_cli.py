@@ -41,12 +41,12 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
 def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--help") == 0
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("serve", "check", "demo-model", "--version"))
+    assert all(verb in shown for verb in ("serve", "check", "schema", "diagram", "demo-model", "--version"))
     assert "trio-swap serve config.toml" in shown
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "check", "demo-model"])
+@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "demo-model"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out
@@ -65,6 +65,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         ("--verbose",),
         ("serve", "x", "--listen", ":80"),
         ("demo-model",),
+        ("diagram", "--format", "png"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +143,27 @@ def test_a_missing_configuration_ends_with_2(verb: str, tmp_path: Path, capsys: 
     assert capsys.readouterr().err == f"{tmp_path / 'none.toml'}: there is no such file\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "begin"),
+    [
+        ((), "stateDiagram-v2\n"),
+        (("--format", "mermaid"), "stateDiagram-v2\n"),
+        (("--format", "markdown"), "# "),
+        (("--format", "svg"), "<svg "),
+        (("--format", "dot"), "digraph {\n"),
+    ],
+)
+def test_the_machine_is_drawn_in_every_format(
+    words: tuple[str, ...], begin: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagram", *words]) == 0
+    drawn = capsys.readouterr().out
+    assert drawn.startswith(begin)
+    assert "debounce" in drawn
+    assert drawn.endswith("\n")
+    assert not drawn.endswith("\n\n")
+
+
 def test_windows_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert main(["serve", str(EXAMPLE)]) == 1
@@ -161,7 +183,10 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
     assert (checked.returncode, checked.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("words", [("--version",), ("--help",), ("check", "config.toml"), ("serve", "--help")])
+@pytest.mark.parametrize(
+    "words",
+    [("--version",), ("--help",), ("check", "config.toml"), ("schema",), ("serve", "--help"), ("diagram", "--help")],
+)
 def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, ...]) -> None:
     program = f"""if True:
         import sys
@@ -178,7 +203,7 @@ def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, .
     assert ran.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("words", [("--version",), ("--help",), ("check", "config.toml")])
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("check", "config.toml"), ("schema",)])
 def test_a_verb_without_a_server_answers_at_once(words: tuple[str, ...]) -> None:
     # What counts is its own time, 40 to 90 ms on a quiet machine: the best of a few runs, because others use this one.
     times = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -316,6 +318,9 @@ def test_an_id_with_a_dot_is_to_be_quoted_and_is_read_all_the_same(tmp_path: Pat
         ),
         ('[models.a]\ncmd = "x \\u0000 ${PORT}"\n', "2:7 models.a.cmd: a NUL character"),
         ("[models.a]\ncmd = 'x'\n", "2:7 models.a.cmd: neither cmd nor env says ${PORT}"),
+        ("[models.a]\ncmd = 'x $PORT'\n", "2:7 models.a.cmd: says $PORT, which stays as it is, as no shell is"),
+        ("[models.a]\ncmd = 'x {PORT}'\n", "2:7 models.a.cmd: says {PORT}, which stays as it is, as no shell is"),
+        ("[models.a]\ncmd = 'x'\nproxy = 'http://localhost:8080'\n", "3:9 models.a.proxy: trio-swap itself listens"),
         ("[models.a]\ncmd = 'x'\nproxy = 'http://x:${PORT}'\n", "3:9 models.a.proxy: says ${PORT}, but neither"),
         ("[models.a]\ncmd = 'x ${PORT} ${HOME}'\n", "2:7 models.a.cmd: ${HOME} is unknown"),
         ("[models.a]\ncmd = 'x ${PORT} ${}'\n", "2:7 models.a.cmd: ${} is unknown"),
@@ -329,6 +334,11 @@ def test_an_id_with_a_dot_is_to_be_quoted_and_is_read_all_the_same(tmp_path: Pat
         (f"server.listen = 'unix:'\n[models.a]\n{CMD}", '1:17 server.listen: "unix:" needs a path'),
         (f"server.listen = []\n[models.a]\n{CMD}", "1:17 server.listen: expected an address"),
         (f"server.listen = ['a:1', ':2']\n[models.a]\n{CMD}", '1:25 server.listen[1]: no host in ":2"'),
+        (f"server.listen = ['a:1', 'b:1', 'a:1']\n[models.a]\n{CMD}", '1:32 server.listen[2]: "a:1" is listened on'),
+        (
+            f"server.start_port = 65536\n[models.a]\n{CMD}",
+            "1:21 server.start_port: expected a port, a whole number from",
+        ),
         (f"server.start_port = 0\n[models.a]\n{CMD}", "1:21 server.start_port: expected a port"),
         (f"server.max_body = 0\n[models.a]\n{CMD}", "1:19 server.max_body: expected a size"),
         (f"server.log_level = 'warn'\n[models.a]\n{CMD}", "1:20 server.log_level: expected"),
@@ -348,6 +358,10 @@ def test_a_file_is_refused_for(text: str, expected: str, tmp_path: Path) -> None
     [
         ("concurrency = 0", "3:15 models.a.concurrency: expected a whole number of at least 1, got the number 0"),
         ("queue_limit = 0", "3:15 models.a.queue_limit: expected a whole number of at least 1, got the number 0"),
+        ("ttl = -1", "3:7 models.a.ttl: expected a duration: a number of seconds from 0 to 1e9"),
+        ("max_wait = nan", "3:12 models.a.max_wait: expected a duration: a number of seconds from 0 to 1e9"),
+        ("load_timeout = '-5s'", "3:16 models.a.load_timeout: expected a duration: a number of seconds from 0 to 1e9"),
+        ("ttl = true", "3:7 models.a.ttl: expected a duration: a number of seconds from 0 to 1e9"),
         ("concurrency = 1.0", "3:15 models.a.concurrency: expected a whole number of at least 1, got the number 1.0"),
         ("priority = true", "3:12 models.a.priority: expected a whole number, above or below 0, got true"),
         ("unlisted = 1", "3:12 models.a.unlisted: expected true or false, got the number 1"),
@@ -456,7 +470,7 @@ def test_a_long_line_is_shown_around_its_mistake(tmp_path: Path) -> None:
         (f"x = {'9' * 5000}", "None:None not TOML: "),
         (f"x = {'[' * 5000}", "None:None not TOML: nested too deeply"),
         (b"[models.a]\nname = '\xff'\n", "2:9 not UTF-8: byte 0xff cannot stand here"),
-        ("[models.a]\n".encode("utf-16"), "1:1 not UTF-8: byte 0xff cannot stand here"),
+        ("[models.a]\n".encode("utf-16"), "1:1 not UTF-8: it is UTF-16; save the file as UTF-8"),
         (b"\x00", "1:1 not TOML: "),
     ],
 )
@@ -465,17 +479,44 @@ def test_what_is_not_toml_is_refused_with_its_place(text: str | bytes, expected:
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("models:", "2:7 not TOML: Expected '=' after a key in a key/value pair; this looks like YAML or JSON"),
+        ('{"models": {}}', "2:1 not TOML: Invalid statement; this looks like YAML or JSON: write `key = value`"),
+        ("[models.org/model]", 'needs quotes, as in `[models."org/model:7b"]`'),
+        ("cmd = llama-server --port ${PORT}", "2:7 not TOML: Invalid value; a text needs quotes"),
+        ("ttl = 5m", "2:8 not TOML: Expected newline or end of document after a statement; a text needs quotes"),
+        ("unlisted = True", "2:12 not TOML: Invalid value; write true or false"),
+        ("cmd = ", "2:7 not TOML: Invalid value; the value is missing"),
+        (
+            'cmd = "C:\\models"',
+            "2:12 not TOML: Unescaped '\\' in a string; in double quotes a backslash is written twice",
+        ),
+        ('cwd = "C:\\users"', "2:12 not TOML: Invalid hex value; in double quotes a backslash is written twice"),
+        ('cmd = "x', "; a quote is not closed"),
+        ('cmd = """x', "; a quote is not closed"),
+    ],
+)
+def test_what_was_meant_is_said_with_what_is_not_toml(line: str, expected: str, tmp_path: Path) -> None:
+    assert expected in one_mistake(f"\n{line}\n", tmp_path)
+
+
+@pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("none.toml", "there is no such file"),
-        (".", "this is a directory"),
+        ("none.toml", "none.toml: there is no such file"),
+        ("confg.toml", "config.toml?"),
+        ("nowhere/config.toml", "nowhere"),
+        (".", "this is a directory: name the file in it, such as config.toml"),
         ("x\0y", "cannot be read: "),
         ("x" * 5000, "cannot be read: "),
-        ("file/below", "cannot be read: "),
-        ("large", "larger than 16 MiB"),
+        ("file/below", "cannot be read: a part of this path is a file, not a directory; correct the path"),
+        ("large", "larger than 16 MiB: this is no configuration file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name(path: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    (tmp_path / "other.toml").touch()
     (tmp_path / "file").touch()
     with (tmp_path / "large").open("wb") as large:
         large.truncate(2**24 + 1)
@@ -483,6 +524,65 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(path: str, expected: str,
         load_config(tmp_path / path)
     assert expected in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_relative_path_that_leads_nowhere_says_where_was_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"none.toml: there is no such file in {tmp_path}"):
+        load_config("none.toml")
+
+
+AS_NOBODY = """
+import os, sys
+from proxy.config import load_config
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    load_config(sys.argv[1])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_file_without_the_right_to_read_it_says_whose_right_is_missing(tmp_path: Path) -> None:
+    """The rights of a file do not bind root: a child that has dropped them looks."""
+    file = tmp_path / "config.toml"
+    file.write_text(f"[models.a]\n{CMD}")
+    file.chmod(0)
+    tmp_path.chmod(0o755)  # the folders above it need not let the child through: it starts in this one
+    command = [sys.executable, "-c", AS_NOBODY, file.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    why = "cannot be read: this user may not; change its rights (chmod), or run as a user who may"
+    assert done.stdout == f"ConfigError {file.name}: {why}\n"
+
+
+def test_a_pipe_that_nobody_writes_to_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="this is a pipe, and nobody has written to it: name a file"):
+        load_config(tmp_path / "pipe")
+
+
+def test_a_pipe_with_a_configuration_in_it_is_read() -> None:
+    """`/dev/stdin`, and what a shell makes of `<(...)`."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, f"[models.a]\n{CMD}".encode())
+        os.close(writing)
+        assert list(load_config(f"/dev/fd/{reading}").models) == ["a"]
+    finally:
+        os.close(reading)
+
+
+def test_a_mistake_fits_into_eighty_columns_but_for_its_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"[models.a]\ncmd = 'x ${{PORT}} {'long ' * 40} ${{NO}}'\n", tmp_path)
+    _, *shown = str(caught.value).splitlines()
+    assert shown
+    assert all(len(line) <= 80 for line in shown)
 
 
 # --- whatever comes

@@ -81,7 +81,7 @@ def test_loading_starts_the_server_and_unloading_stops_it() -> None:
     stop, report = life.tell(group, Signal.EVICTED, now=2.0, cause="because", grace_s=3.0)
     assert stop == StopServer(group=GroupId("g"), model=NEXT, grace_s=3.0)
     assert report == ReportTransition(
-        group=GroupId("g"), model=NEXT, source="loading", target="unloading", cause="because"
+        group=GroupId("g"), model=NEXT, source="loading", target="unloading", signal="claim_committed", cause="because"
     )
 
 

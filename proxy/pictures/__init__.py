@@ -1,0 +1,1 @@
+"""Pictures of simulations, for a page (SVG, light and dark) and for a terminal."""
