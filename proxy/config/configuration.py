@@ -17,6 +17,18 @@ from states.settings import ModelId, Settings
 
 from .kinds import is_loopback
 from .placeholders import fill, names_in
+from .routing import (
+    DEFAULT_TIMEOUTS,
+    NO_CAPABILITIES,
+    NO_FILTERS,
+    Capabilities,
+    Filters,
+    Json,
+    PeerConfig,
+    ProfileConfig,
+    SelectorConfig,
+    Timeouts,
+)
 from .schema import Tables
 
 
@@ -42,6 +54,13 @@ class ModelConfig:
     name: str | None
     description: str | None
     unlisted: bool
+    use_model_name: str | None = None
+    """Written into the body in place of the name that was asked for; None: that stays."""
+    filters: Filters = NO_FILTERS
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    capabilities: Capabilities = NO_CAPABILITIES
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """For listings."""
     substitutions: Mapping[str, str] = field(repr=False)
     """What `${MODEL_ID}` and the `${env.NAME}` of this model stand for. Not shown: the environment holds secrets."""
 
@@ -94,6 +113,9 @@ class Config:
     preload: tuple[ModelId, ...]
     models: Mapping[ModelId, ModelConfig]
     """In file order."""
+    peers: Mapping[str, PeerConfig] = field(default_factory=dict)
+    selectors: Mapping[str, SelectorConfig] = field(default_factory=dict)
+    profiles: Mapping[str, ProfileConfig] = field(default_factory=dict)
     settings: Settings
     tables: Tables = field(repr=False, compare=False)
     """The file as it was understood, defaults filled in, placeholders as written: what `effective` prints."""
