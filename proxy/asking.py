@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
+import re
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Final
@@ -28,6 +30,14 @@ class _Asked(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Asked).decode
+_LONGEST_NAME: Final = 200
+"""Characters of an unknown name that are looked at, and said again: it may be as long as a body."""
+_WITHOUT_VERSION: Final = ("/chat/", "/completions", "/embeddings", "/responses", "/messages", "/models")
+"""Where the paths of a client begin whose base URL lacks the /v1."""
+_NEAR_BYTES: Final = 12
+"""Around the place where a body stops being JSON."""
+_HALF_A_CHARACTER: Final = re.compile(rb"\\u[dD](?:[89aAbB]..(?!\\u[dD][c-fC-F])|[c-fC-F]..)")
+"""Half of a pair of surrogates, as far as one look tells."""
 
 
 def key_of(headers: dict[bytes, bytes]) -> bytes:
@@ -76,15 +86,19 @@ def model_of(config: Config, path: str, body: bytes) -> ModelId:
     """Return the model that a body names. Raises Problem."""
     try:
         name = _decode(body).model
-    except msgspec.ValidationError:
-        raise _invalid("the body is not a JSON object") from None
+    except msgspec.ValidationError as error:
+        name = None if "$.model" in str(error) else msgspec.NODEFAULT
+    except RecursionError:
+        raise _invalid("the body is nested too deeply to be read; send it with fewer levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _invalid(f"the body is not JSON: {error}") from None
+        raise _invalid(f"the body is not JSON: {_why_not_json(body, error)}") from None
+    example = f'{{"model": "{next(iter(config.models))}", ...}}'
+    if name is msgspec.NODEFAULT:
+        raise _invalid(f"the body is not a JSON object; send one such as {example}")
     if name is msgspec.UNSET:
-        example = next(iter(config.models))
-        raise _invalid(f'{path} needs a model: name one in the body, such as {{"model": "{example}", ...}}', "model")
+        raise _invalid(f"{path} needs a model: name one in the body, such as {example}", "model")
     if not isinstance(name, str):
-        raise _invalid("model is not a string", "model")
+        raise _invalid(f"model is not a string; name one as in {example}", "model")
     return find_model(config, name)
 
 
@@ -94,10 +108,46 @@ def find_model(config: Config, name: str) -> ModelId:
     if model is not None:
         return model
     aliases = (alias for known in config.models.values() for alias in known.aliases)
-    near = get_close_matches(name, [*config.models, *aliases], n=3)
+    shown = name[:_LONGEST_NAME]
+    near = get_close_matches(shown, [*config.models, *aliases], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "GET /v1/models lists those that there are"
-    message = f"there is no model {name!r}; {hint}"
+    message = f"there is no model {shown!r}{'' if shown == name else ' ...'}; {hint}"
     raise Problem(status=HTTPStatus.NOT_FOUND, code="model_not_found", message=message, param="model")
+
+
+def nothing_at(path: str) -> Problem:
+    """What a client hears that asks for a path which leads nowhere: most often its base URL is not quite right."""
+    message = f"there is nothing at {path[:_LONGEST_NAME]}; models are asked below /v1/, and listed at /v1/models"
+    if path.startswith("/v1/v1/"):
+        message = (
+            f"there is nothing at {path[:_LONGEST_NAME]}: this client adds /v1 itself, leave it out of the base URL"
+        )
+    elif path.startswith(_WITHOUT_VERSION):
+        message = f"there is nothing at {path[:_LONGEST_NAME]}; did you mean /v1{path}? The base URL must end with /v1"
+    return Problem(status=HTTPStatus.NOT_FOUND, code="not_found", message=message)
+
+
+def _why_not_json(body: bytes, error: Exception) -> str:
+    if not body.strip():
+        return "it is empty"
+    if body.startswith(codecs.BOM_UTF8):
+        return "it begins with a byte order mark; leave that out"
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:2]:
+        return "it is UTF-16; send UTF-8"
+    if body.startswith(b"--"):
+        return "it is a form (multipart); a model's name is read from JSON only"
+    if isinstance(error, UnicodeDecodeError):
+        return "a string in it is not UTF-8"
+    what = str(error).removeprefix("JSON is malformed: ")
+    if ("surrogate" in what or "hex" in what or "truncated" in what) and (half := _HALF_A_CHARACTER.search(body)):
+        return f"half a character (a lone surrogate) in a string: {half[0].decode('ascii', 'replace')}"
+    if "truncated" in what:
+        return "it ends too early"
+    if place := re.search(r"\(byte (\d+)\)", what):
+        at = int(place[1])
+        near = body[max(0, at - _NEAR_BYTES) : at + _NEAR_BYTES].decode(errors="replace")
+        what += f", near {near!r}"
+    return what
 
 
 def _invalid(message: str, param: str | None = None) -> Problem:

@@ -19,6 +19,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import UnexpectedMessageError, suppress_body
 
+from . import protocol_errors
 from .asgi import Message, Scope
 from .streams import ClientStream
 
@@ -200,7 +201,7 @@ class HttpProtocol(H11Protocol):
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
                 if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-                    await self._send_error_response(error.error_status_hint)
+                    await self._refuse(*protocol_errors.of_request(error, HEAD_LIMIT_BYTES))
                 self._peer.end()
                 return
             if isinstance(event, h11.Request):
@@ -215,9 +216,17 @@ class HttpProtocol(H11Protocol):
             elif isinstance(event, h11.EndOfMessage):
                 await self._peer.take_body({"type": "http.request", "body": b"", "more_body": False})
 
+    async def _refuse(self, status: int, message: str, *, is_head: bool = False) -> None:
+        body = protocol_errors.as_json(status, message)
+        kind, length = (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))
+        head = h11.Response(status_code=status, headers=[kind, length, (b"connection", b"close")])
+        events = (head, *([] if is_head else [h11.Data(data=body)]), h11.EndOfMessage())
+        data = b"".join(self._encode(event) for event in events)
+        await self.send(RawData(data=data))
+
     async def _begin_request(self, request: h11.Request) -> None:
-        if not request.http_version.startswith(b"1."):
-            await self._send_error_response(505)
+        if (objection := protocol_errors.objection(request)) is not None:
+            await self._refuse(*objection, is_head=request.method == b"HEAD")
             self._peer.end()
             return
         self.stream = exchange = Exchange(

@@ -17,13 +17,13 @@ import trio
 from states.errors import CoreError
 
 from .asgi import AbortResponse, Receive, Scope, Send
-from .asking import Gone, find_model, key_of, model_of, read_body
+from .asking import Gone, find_model, key_of, model_of, nothing_at, read_body
 from .config import Config
 from .driver import Driver, Place, Refused
 from .relay import Relay
 from .replies import Problem, problem_of, send_json, send_problem
 from .status import model_entry, model_list, queue_view, running_view
-from .upstream import UpstreamError
+from .upstream import ConnectFailed, UpstreamError
 
 _LOG: Final = logging.getLogger("trio_swap.requests")
 _RELAYED: Final = frozenset({"/rerank", "/reranking", "/infill", "/completion"})
@@ -86,10 +86,9 @@ class Routes:
             return "GET", self._model
         if path.startswith(_UNLOAD):
             return "POST", self._unload_one
-        if path.startswith("/v1/") or path in _RELAYED:
+        if (path.startswith("/v1/") and not path.startswith("/v1/v1/")) or path in _RELAYED:
             return "POST", None
-        message = f"there is nothing at {path}; models are asked below /v1/, and listed at /v1/models"
-        raise Problem(status=HTTPStatus.NOT_FOUND, code="not_found", message=message)
+        raise nothing_at(path)
 
     def _authorize(self, scope: Scope) -> None:
         given = key_of(dict(scope["headers"]))
@@ -186,7 +185,8 @@ async def _watch_client(receive: Receive, work: trio.CancelScope) -> None:
 def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
     if place.refusal is not None:
         return problem_of(place.refusal)
-    message = f"{place.model} broke off: {broken}"
+    how = f"cannot be reached: {broken}" if isinstance(broken, ConnectFailed) else str(broken)
+    message = f"{place.model} {how}"
     return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=message)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpcore
 import trio
 
+from . import protocol_errors
 from .streams import LOST, ByteStream, Connect, TlsStream, connect_tcp
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -35,7 +36,10 @@ class ConnectFailed(UpstreamError):  # noqa: N818  past-tense facts
 
 
 class BrokenOff(UpstreamError):  # noqa: N818
-    """The server ended the connection, or sent what is not HTTP, before its answer was whole."""
+    """The server ended the connection, or sent what is not HTTP, before its answer was whole.
+
+    The message is a clause that can follow the server's name.
+    """
 
     def __init__(self, message: str, *, after_head: bool) -> None:
         super().__init__(message)
@@ -135,7 +139,7 @@ class Upstream:
             return await line.http.handle_async_request(request)
         except _BROKEN as error:
             self._drop(line)
-            raise BrokenOff(_say(error), after_head=False) from error
+            raise BrokenOff(_complaint(error), after_head=False) from error
         except BaseException:
             self._drop(line)
             raise
@@ -208,7 +212,7 @@ class Answer:
             self._is_whole = True
             raise
         except _BROKEN as error:
-            raise BrokenOff(_say(error), after_head=True) from error
+            raise BrokenOff(_complaint(error), after_head=True) from error
 
     def before_waiting(self, hook: Callable[[], Awaitable[None]] | None) -> None:
         """Have `hook` awaited whenever everything received was handed out: the moment to pass it on."""
@@ -221,7 +225,7 @@ class Answer:
         if not self._is_whole or self._may_be_unread or self._line.unsent:
             return False
         await self._response.aclose()
-        return self._line.http.is_idle()
+        return self._line.http.is_idle() and not self._line.has_unread()
 
     async def abandon(self) -> None:
         """End httpcore's generators; the connection is closed, so that this does not wait."""
@@ -269,6 +273,10 @@ class _Line(httpcore.AsyncNetworkStream):
     def has_input(self) -> bool:
         return self._stream.has_input()
 
+    def has_unread(self) -> bool:
+        """Whether more has come than was asked for: it would pass for the answer to the next request."""
+        return bool(self.http._h11_state.trailing_data[0])  # noqa: SLF001  nothing public tells, a test holds it
+
     async def _receive_while_sending(self, max_bytes: int) -> bytes:
         """A server that answers before it has read the whole request must not be waited for until it has."""
         data, lost = b"", None
@@ -290,5 +298,12 @@ class _Line(httpcore.AsyncNetworkStream):
                 del self.unsent[: self._stream.send_now(self.unsent)]
 
 
+def _complaint(error: BaseException) -> str:
+    if isinstance(error, httpcore.RemoteProtocolError):
+        return protocol_errors.of_answer(error, httpcore.AsyncHTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE)
+    return f"broke off: {_say(error)}"
+
+
 def _say(error: BaseException) -> str:
-    return str(error) or "the connection was closed"
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return words[:1].lower() + words[1:] if words else "the connection was closed"

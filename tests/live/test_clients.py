@@ -11,7 +11,7 @@ import openai
 import pytest
 import trio
 
-from .packaged_clients import of_anthropic, of_openai
+from .packaged_clients import leaves_generators, of_anthropic, of_openai
 from .played_server import EVENTS, LAST_CHUNK, answer, chunk, open_stage
 from .proxy_process import demo, meanwhile, running_proxy, until_waiting
 
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from anthropic.types import MessageParam
     from openai.types.chat import ChatCompletionUserMessageParam
 
-pytestmark = pytest.mark.filterwarnings(
-    # Neither client closes the generators that its streams are made of.
-    r"ignore:Async generator '\S+' was garbage collected before it had been exhausted:ResourceWarning"
-)
+pytestmark = leaves_generators
 
 HELLO: ChatCompletionUserMessageParam = {"role": "user", "content": "hello there"}
 HI: MessageParam = {"role": "user", "content": "hi"}
@@ -183,6 +180,14 @@ async def test_anthropic_understands_refusals_of_the_proxy_and_of_a_server(tmp_p
         async with of_anthropic(proxy.url, key="right") as client:
             with pytest.raises(anthropic.NotFoundError, match=r"there is no model 'mm'; did you mean m\?"):
                 await client.messages.create(model="mm", max_tokens=9, messages=[HI])
+            with pytest.raises(anthropic.BadRequestError, match="needs a model") as nameless:
+                await client.post("/v1/messages", body={}, cast_to=object)
+            assert isinstance(nameless.value.body, dict)
+            assert nameless.value.body["type"] == "error"
+            with pytest.raises(anthropic.APIStatusError, match="headers are larger than 64 KiB"):
+                await client.post(
+                    "/v1/messages", body={}, cast_to=object, options={"headers": {"x-large": "x" * 200_000}}
+                )
             with pytest.raises(anthropic.InternalServerError, match="was not found on PATH"):
                 await client.messages.create(model="gone", max_tokens=9, messages=[HI])
             # A demo model does not speak this protocol: the server's own refusal comes through.

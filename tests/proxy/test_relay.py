@@ -372,6 +372,19 @@ async def test_what_a_server_says_unasked_is_nobodys_answer(network: MemoryNetwo
 
 
 @in_virtual_time
+async def test_more_than_was_announced_is_nobodys_answer(network: MemoryNetwork) -> None:
+    """What follows an answer in the same breath would pass for the answer to the next request."""
+    too_much = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+    network.handle(BACK, keeps_asking([], too_much))
+    upstream = network.upstream(BACK)
+    for number in range(1, 4):
+        sent = Sent()
+        await relay(upstream, sent)
+        assert (sent.bodies, len(network.accepted)) == ([b"ok"], number)
+    assert upstream.connections == 0
+
+
+@in_virtual_time
 async def test_a_connection_that_goes_stale_under_the_request_is_replaced_once(network: MemoryNetwork) -> None:
     seen: list[bytes] = []
 
@@ -551,6 +564,66 @@ async def test_an_answer_that_is_left_early_leaves_nothing_open(network: MemoryN
         assert await anext(part) == b"a"
     assert upstream.connections == 0
     gc.collect()  # a generator left hanging would warn
+
+
+# Answers that are not what they should be
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (b"", "broke off: server disconnected without sending a response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "broke off: server disconnected without sending a response"),
+        (
+            b"\x00 hello\r\n\r\n",
+            r"answered with what is not HTTP/1.1 (illegal status line: '\x00 hello'); does `proxy` name",
+        ),
+        (b"HTTP/2 200 OK\r\n\r\n", "answered with what is not HTTP/1.1 (illegal status line: 'HTTP/2 200 OK')"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "does `proxy` name the right port and scheme?"),
+        (OK[:-6] + b"X: " + b"x" * 300_000, "answered with headers, or a line of them, of more than 100 KiB"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!", "conflicting Content-Length headers"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", "bad Content-Length"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "Only Transfer-Encoding: chunked is supported",
+        ),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "answered with what is not"),
+        (b"HTTP/1.1 000 Hm\r\n\r\n", "answered with what is not HTTP/1.1"),
+    ],
+)
+async def test_an_answer_that_is_not_http_is_told_with_what_came(
+    network: MemoryNetwork, reply: bytes, says: str
+) -> None:
+    network.handle(BACK, replies(reply))
+    sent = Sent()
+    with pytest.raises(BrokenOff) as caught:
+        await relay(network.upstream(BACK), sent)
+    assert says in str(caught.value)
+    assert "bytearray" not in str(caught.value)
+    assert sent.messages == []
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("reply", "status", "body"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nwhole", 200, b"whole"),
+        (b"HTTP/1.1 200 OK\r\n\r\nwhole", 200, b"whole"),
+        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200, b"ok"),
+        (b"HTTP/1.1 999 Hm\r\nContent-Length: 2\r\n\r\nok", 999, b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", 200, b"ok"),
+        (b"HTTP/1.1 307 Elsewhere\r\nLocation: http://elsewhere/\r\nContent-Length: 2\r\n\r\nok", 307, b"ok"),
+    ],
+    ids=["HTTP/1.0", "no length", "no reason", "bare LF", "status 999", "more than its length", "a redirect"],
+)
+async def test_an_answer_that_is_unusual_and_clear_is_passed_on(
+    network: MemoryNetwork, reply: bytes, status: int, body: bytes
+) -> None:
+    sent, _ = await answered(network, reply)
+    assert (sent.head["status"], b"".join(sent.bodies)) == (status, body)
+    assert len(network.accepted) == 1, "it was followed"
 
 
 # Answers that break off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -694,27 +695,87 @@ async def ask(network: MemoryNetwork, request: bytes) -> tuple[int, dict[bytes, 
     return parse(await client.receive_all())
 
 
+POST = b"POST / HTTP/1.1\r\nHost: h\r\n"
+
+
 @pytest.mark.parametrize(
-    ("request_bytes", "status"),
+    ("request_bytes", "status", "says"),
     [
-        (b"NONSENSE\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * (HEAD_LIMIT_BYTES + 70_000), 431),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"NONSENSE\r\n\r\n", 400, "this is not a proper HTTP/1.1 request: illegal request line: 'NONSENSE'"),
+        (b"GET /\r\n\r\n", 400, "illegal request line: 'GET /'"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "illegal request line"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "Missing mandatory Host: header"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 400, "Found multiple Host: headers"),
+        (b"GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400, "illegal header line: 'Host : h'"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 400, "illegal header line"),
+        (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n", 400, "illegal request line"),
+        (
+            b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * (HEAD_LIMIT_BYTES + 70_000),
+            431,
+            "the request's line and headers are larger than 64 KiB; send fewer or shorter ones",
+        ),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "only HTTP/1.1 and HTTP/1.0 are spoken here"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "illegal chunk header"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", 400, "illegal chunk header"),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "Only Transfer-Encoding: chunked is supported"),
+        (POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 501, "multiple Transfer-Encoding"),
+        (POST + b"Content-Length: -5\r\n\r\nhello", 400, "bad Content-Length"),
+        (POST + b"Content-Length: +5\r\n\r\nhello", 400, "bad Content-Length"),
+        (POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nhello", 400, "bad Content-Length"),
+        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400, "conflicting Content-Length headers"),
+        (
+            POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n",
+            400,
+            "Transfer-Encoding together with Content-Length leaves the end of the body open; send one of them",
+        ),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "together with HTTP/1.0"),
     ],
 )
 @in_virtual_time
 async def test_what_is_not_http_1_is_refused(
-    network: MemoryNetwork, caplog: pytest.LogCaptureFixture, request_bytes: bytes, status: int
+    network: MemoryNetwork, caplog: pytest.LogCaptureFixture, request_bytes: bytes, status: int, says: str
 ) -> None:
-    await network.serve(PORT, Waiting())
+    app = Waiting()
+    await network.serve(PORT, app)
     client = network.open(PORT)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send_what_is_taken, client, request_bytes)
-        assert parse(await client.receive_all())[0] == status
+        refused, headers, content = parse(await client.receive_all())
         client.close()
+    assert (refused, headers[b"connection"]) == (status, b"close")
+    error = json.loads(content)["error"]
+    assert says in error["message"]
+    assert set(error) == {"message", "type", "param", "code"}
     assert not caplog.records
+
+
+@in_virtual_time
+async def test_what_no_body_may_follow_is_refused_without_one(network: MemoryNetwork) -> None:
+    await network.serve(PORT, echo)
+    client = network.open(PORT)
+    await client.send_all(b"HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert (await client.receive_all()).endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST / HTTP/1.1\nHost: h\nConnection: close\nContent-Length: 2\n\nhi",
+        POST + b"Connection: close\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi",
+        POST + b"Connection: close\r\nContent-Length: 2, 2\r\n\r\nhi",
+        POST + b"Connection: close\r\nX: folded\r\n over lines\r\nContent-Length: 2\r\n\r\nhi",
+        POST + b"Connection: close\r\nExpect: something-else\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST http://other:1/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+        POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2;name=value\r\nhi\r\n0\r\nX-T: 1\r\n\r\n",
+    ],
+    ids=["bare LF", "length twice", "length in a list", "folded", "other Expect", "HTTP/1.0", "absolute", "trailers"],
+)
+@in_virtual_time
+async def test_what_is_unusual_and_clear_is_served(network: MemoryNetwork, request_bytes: bytes) -> None:
+    await network.serve(PORT, echo)
+    status, _, content = await ask(network, request_bytes)
+    assert (status, content) == (200, b"hi")
 
 
 async def send_what_is_taken(client: MemoryStream, content: bytes) -> None:
