@@ -99,6 +99,10 @@ class Config:
     """A configuration file without mistakes. Times are seconds, sizes are bytes."""
 
     path: Path
+    files: tuple[Path, ...] = ()
+    """What it was read from; folders stand for the files in them."""
+    digest: bytes = field(default=b"", repr=False, compare=False)
+    """Of what they said, as `sources.digest` makes it, for whoever watches them."""
     listen: tuple[str, ...]
     """`host:port`, `[ipv6]:port` or `unix:PATH`, at least one; port 0: any free one."""
     start_port: int

@@ -27,6 +27,7 @@ from .mistakes import ConfigError, Finding, KeyPath, Mistake
 from .placeholders import fill, from_environment
 from .reading import Reader
 from .schema import DEFAULT_PROXY, GroupTable, ModelTable, Tables
+from .sources import digest
 from .spelling import move_unquoted_ids
 from .syntax import advice
 
@@ -48,6 +49,7 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | N
     """
     file = Path(path)
     environment = os.environ if environment is None else environment
+    known = digest([file])  # before it is read: what changes in between is a change
     text = _read_text(file)
     written = _parse(file, text)
     tables, findings = _understand(written, environment)
@@ -56,7 +58,7 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | N
         from .positions import locate  # noqa: PLC0415 - only who made a mistake waits for the second parser
 
         raise ConfigError(str(file), locate(dict.fromkeys(findings), text))
-    return _config(file, tables, environment)
+    return replace(_config(file, tables, environment), files=(file,), digest=known)
 
 
 def effective(config: Config) -> dict[str, object]:
