@@ -146,7 +146,7 @@ async def _run(
         proxy.start(nursery)
         reloader = Reloader(config, read, proxy.reconfigure, proxy.close_groups)
         proxy.routes.attach(reloader)
-        http = HttpServer(proxy.routes, listeners)
+        http = HttpServer(proxy.routes, listeners, send_timeout_s=config.send_timeout_s)
         await nursery.start(http.run)
         _announce(config, listeners)
         nursery.start_soon(manager.feed_watchdog, proxy.driver.check_health, name="watchdog")

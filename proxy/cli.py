@@ -34,6 +34,7 @@ VERBS: Final = {
     "diagram": ("diagram", "draw the state machine of a process group"),
     "simulate": ("simulate", "play a workload in virtual time, and say how often models load and who waits"),
     "demo-model": ("demo", "run a server that pretends to be a model"),
+    "completion": ("completion", "write a script that has a shell complete this command line"),
 }
 """From each verb to its module in `proxy.commands` and what it does, in a line."""
 

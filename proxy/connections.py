@@ -4,7 +4,7 @@ Rules: one task reads, and it alone closes; the app's task writes. Reading goes 
 bounds, so that a client's end is noticed behind pipelined requests too. A client that has closed its sending side only
 still gets its answer: whether it is there is asked with bytes that mean nothing (`HttpProtocol.question`). A send that
 was cancelled halfway is taken up by the next one, so that the app may still say why it stops. Sending to a client that
-is gone does nothing, but yields.
+is gone does nothing, but yields. One that takes nothing of its answer for too long counts as gone: its seat is wanted.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Connection:
 
     Args:
         keep_alive_timeout_s: between requests, and for a request's head to be complete.
+        send_timeout_s: a client that takes nothing of its answer for so long counts as gone.
         is_stopping: the server is: no further request after this one.
     """
 
@@ -58,11 +59,13 @@ class Connection:
         config: Config,
         *,
         keep_alive_timeout_s: float,
+        send_timeout_s: float,
         is_stopping: Callable[[], bool],
     ) -> None:
         self.stream = stream
         self._app = app
         self._keep_alive_timeout_s = keep_alive_timeout_s
+        self._send_timeout_s = send_timeout_s
         self._stopping = is_stopping
         self._nursery: trio.Nursery
         self._protocol = HttpProtocol(self, config)
@@ -230,10 +233,24 @@ class Connection:
                 if sent := self.stream.send_now(self._outbox):
                     del self._outbox[:sent]
                 else:
-                    await self.stream.wait_sendable()
+                    await self._wait_for_room()
         except LOST:
             self._lose()
             await trio.lowlevel.checkpoint()
+
+    async def _wait_for_room(self) -> None:
+        """Return when something fits again. Raises what `LOST` names: the client is gone, or might as well be.
+
+        Room shows late, when a good part of what the kernel holds was taken: that any of it was is enough to stay.
+        """
+        while True:
+            untaken_bytes = self.stream.untaken()
+            with trio.move_on_after(self._send_timeout_s):
+                return await self.stream.wait_sendable()
+            if self.stream.untaken() >= untaken_bytes:
+                _LOG.warning("a client took nothing of its answer for %g s (server.send_timeout)", self._send_timeout_s)
+                self.stream.reset()
+                raise trio.BrokenResourceError
 
     # Ending
 

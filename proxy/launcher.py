@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import trio
+
 from states.settings import ModelId
 
 from .config import ModelConfig
@@ -16,8 +18,13 @@ from .processes import Command, ServerProcess, SpawnError, describe_exit, open_p
 from .readiness import NO_CHECK, Readiness
 from .upstream import Upstream
 
-_LAST_WORDS: Final = 3
-"""Lines of output in an error message; the log has the rest."""
+VACANT_WITHIN_S: Final = 2.0
+"""A container's port outlives its container by moments; whoever still listens after so long is somebody else."""
+_LOOK_AGAIN_S: Final = 0.05
+_LAST_WORDS: Final = 8
+"""Lines of output in an error message; the log has the rest. llama.cpp gives its reason six lines before its last."""
+_LONGEST_LINE: Final = 300
+"""Characters of each; of a longer one its end."""
 
 
 class ProcessServer:
@@ -39,14 +46,16 @@ class ProcessServer:
     async def ended(self) -> str:
         """Wait until it ends by itself, and say how, with its last words."""
         status = await self._process.exited()
-        return f"{describe_exit(status)}{self._last_words()}"
+        # Wrappers that leave their server running in the background are the usual case of this.
+        why = " (cmd has to stay as long as its server runs)" if status == 0 else ""
+        return f"{describe_exit(status)}{why}{self._last_words()}"
 
     async def stop(self) -> None:
         """Ask it to end and wait until nothing is left of it."""
         await self._process.stop()
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._process.output.tail(_LAST_WORDS) if line.strip()]
+        lines = [line.strip()[-_LONGEST_LINE:] for line in self._process.output.tail(_LAST_WORDS) if line.strip()]
         return f"; its last words: {' | '.join(lines)}" if lines else ""
 
 
@@ -62,8 +71,10 @@ class ProcessLauncher:
         """Start a model's server; at the end of the block nothing is left of it.
 
         Raises:
-            LaunchError: no port is free, or the command cannot be started.
+            LaunchError: no port is free, its own is taken, or the command cannot be started.
         """
+        if model.is_port_fixed and model.check_endpoint is not None:
+            await _until_vacant(model)
         log = logging.getLogger(f"trio_swap.models.{model.id}")
         try:
             port = self._ports.take(self._last_port.get(model.id)) if model.needs_port else 0
@@ -77,6 +88,23 @@ class ProcessLauncher:
             raise LaunchError(str(error)) from error
         finally:
             self._ports.give_back(port)
+
+
+async def _until_vacant(model: ModelConfig) -> None:
+    """Wait until nobody listens where the server is to: a stranger's answers would pass for its own.
+
+    Raises:
+        LaunchError: somebody stays there.
+    """
+    readiness = Readiness(model.url(0), NO_CHECK)
+    with trio.move_on_after(VACANT_WITHIN_S):
+        while await readiness.is_taken():  # noqa: ASYNC110  it is another process
+            await trio.sleep(_LOOK_AGAIN_S)
+        return
+    raise LaunchError(
+        f"{model.id} is not started: something else listens on {readiness.where} already, and would pass for it; stop"
+        f' that or change the port. If that is the server you mean, set check_endpoint = "none"'
+    )
 
 
 def _command(model: ModelConfig, port: int) -> Command:

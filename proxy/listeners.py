@@ -65,7 +65,8 @@ def _listen_tcp(host: str, port: int, address: str) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ListenError(f"{address}: there is no host {host} ({error.strerror})") from error
+        advice = "check the name, or listen on 127.0.0.1 (this machine only) or 0.0.0.0"
+        raise ListenError(f"{address}: there is no host {host} ({error.strerror}); {advice}") from error
     listeners: list[socket.socket] = []
     missing = OSError(errno.EADDRNOTAVAIL, "no address")
     try:
@@ -114,7 +115,7 @@ def _listen_unix(path: Path, address: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise ListenError(_explain(error, address)) from error
+        raise ListenError(_explain_path(error, path, address)) from error
     except ListenError:
         listener.close()
         raise
@@ -141,6 +142,20 @@ def _remove_stale(path: Path, address: str) -> None:
 
 def _in_use(address: str) -> str:
     return f"{address} is in use by another program; stop it or pass --listen HOST:PORT"
+
+
+def _explain_path(error: OSError, path: Path, address: str) -> str:
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return f"{address}: there is no directory {path.absolute().parent}; create it or listen elsewhere"
+        case errno.EACCES | errno.EPERM:
+            return f"{address}: this user may not create a socket in {path.absolute().parent}; listen elsewhere"
+        case errno.EPROTOTYPE:
+            return f"{address}: {path} is a socket of another kind; move it or listen elsewhere"
+        case None:
+            return f"{address}: a path of more than about 100 bytes is too long for a socket; take a shorter one"
+        case _:
+            return _explain(error, address)
 
 
 def _explain(error: OSError, address: str) -> str:

@@ -41,6 +41,8 @@ KILL_S: Final = 5.0
 _FIRST_LOOK_S: Final = 0.001
 _LONGEST_LOOK_S: Final = 0.02
 
+_ONLY_IN_A_SHELL: Final = frozenset({"&&", "||", "|", ";", "&", ">", "<", "cd", "source", "export", "."})
+
 _NONCE: Final = secrets.token_hex(8)
 _numbers: Final = count(1)
 _watchman: Final[trio.lowlevel.RunVar[Watchman | None]] = trio.lowlevel.RunVar("watchman", default=None)
@@ -305,6 +307,10 @@ def _explain(error: OSError | ValueError, command: Command, name: str) -> str:
     match code:
         case errno.ENOENT if "=" in program:
             what, advice = "not found", "no shell runs it: variables belong into `env`"
+        case errno.ENOENT if program.startswith("~"):
+            what, advice = "not found", "no shell runs it: write ${env.HOME} for your own ~"
+        case errno.ENOENT if not _ONLY_IN_A_SHELL.isdisjoint(command.argv):
+            what, advice = "not found", 'no shell runs it: for that, cmd = ["sh", "-c", "exec ..."]'
         case errno.ENOENT if "/" in program:
             what, advice = "not found", "check the path in `cmd`, and the first line of the file if it is a script"
         case errno.ENOENT:

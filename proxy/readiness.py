@@ -59,6 +59,8 @@ class Readiness:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or (80 if self._tls is None else 443)
+        self.where: Final = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        """Host and port."""
         self._path = f"{parts.path.rstrip('/')}/{endpoint.removeprefix('/')}"
         self.last = f"GET {self._path} has not been answered yet"
         """What the last probe brought, for messages: `GET /health answered 503`."""
@@ -102,15 +104,28 @@ class Readiness:
         if statuses:
             raise EndedWhileLoading(statuses[0])
 
+    async def is_taken(self) -> bool:
+        """Whether somebody takes connections where the server is to answer, whoever that is."""
+        with trio.move_on_after(PROBE_TIMEOUT_S):
+            try:
+                stream = await _open(self._host, self._port)
+            except OSError:
+                return False
+            await trio.aclose_forcefully(stream)
+            return True
+        return False
+
     async def _probe(self) -> bool:
         """Ask once; remember the answer in `last`."""
         with trio.move_on_after(PROBE_TIMEOUT_S):
             try:
                 status = await self._ask()
             except (OSError, trio.BrokenResourceError) as error:
-                self.last = _describe(error.__cause__ or error)
+                self.last = self._describe(error.__cause__ or error)
                 return False
             self.last = f"GET {self._path} answered {status or 'something that is not HTTP'}"
+            if status is not None and HTTPStatus.OK < status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.last += " (check_endpoint has to name a path that answers 200)"
             return status == HTTPStatus.OK
         self.last = f"GET {self._path} was not answered within {PROBE_TIMEOUT_S:g} s"
         return False
@@ -126,14 +141,25 @@ class Readiness:
                 answer += chunk
         return int(match[1]) if (match := _STATUS_LINE.match(answer)) else None
 
+    def _describe(self, error: BaseException) -> str:
+        while isinstance(error, BaseExceptionGroup):  # of the addresses of a name
+            error = error.exceptions[0]
+        if isinstance(error, ConnectionRefusedError):
+            return f"nothing listens on {self.where}"
+        return str(error) or type(error).__name__
+
     async def _connect(self) -> trio.abc.Stream:
         if self._tls is not None:
             return await trio.open_ssl_over_tcp_stream(
                 self._host, self._port, https_compatible=True, ssl_context=self._tls
             )
-        if (family := _family(self._host)) is None:
-            return await trio.open_tcp_stream(self._host, self._port)
-        return await _connect(family, self._host, self._port)
+        return await _open(self._host, self._port)
+
+
+async def _open(host: str, port: int) -> trio.SocketStream:
+    if (family := _family(host)) is None:
+        return await trio.open_tcp_stream(host, port)
+    return await _connect(family, host, port)
 
 
 def _family(host: str) -> socket.AddressFamily | None:
@@ -160,7 +186,3 @@ async def _connect(family: socket.AddressFamily, host: str, port: int) -> trio.S
         sock.close()
         raise ConnectionRefusedError
     return trio.SocketStream(sock)
-
-
-def _describe(error: BaseException) -> str:
-    return "connection refused" if isinstance(error, ConnectionRefusedError) else str(error) or type(error).__name__

@@ -22,6 +22,7 @@ __all__ = ["AbortResponse", "HttpServer", "ListenError", "address_of", "close_li
 _LOG: Final = logging.getLogger("trio_swap.http")
 
 KEEP_ALIVE_S: Final = 60.0
+SEND_TIMEOUT_S: Final = 300.0
 _ACCEPTS_PER_TURN: Final = 16
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROOM_PAUSE_S: Final = 0.1
@@ -35,16 +36,23 @@ class HttpServer:
         app: run for each request; may raise `AbortResponse`.
         listeners: from `open_listeners`, owned from now on; may be none, when connections are handed to `attach`.
         keep_alive_timeout_s: how long a client may stay silent between two requests, or take for a request's head.
+        send_timeout_s: how long a client may take nothing of an answer; inf: for ever.
     """
 
     def __init__(
-        self, app: ASGIApp, listeners: Sequence[socket.socket] = (), *, keep_alive_timeout_s: float = KEEP_ALIVE_S
+        self,
+        app: ASGIApp,
+        listeners: Sequence[socket.socket] = (),
+        *,
+        keep_alive_timeout_s: float = KEEP_ALIVE_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
         self.ended: Final = trio.Event()
         """Set when `run` has nothing left."""
         self._app = app
         self._listeners = tuple(listeners)
         self._keep_alive_timeout_s = keep_alive_timeout_s
+        self._send_timeout_s = send_timeout_s
         self._config = hypercorn_config()
         self._stopping = trio.Event()
         self._deadline = trio.CancelScope()
@@ -101,6 +109,7 @@ class HttpServer:
             stream,
             self._config,
             keep_alive_timeout_s=self._keep_alive_timeout_s,
+            send_timeout_s=self._send_timeout_s,
             is_stopping=self._stopping.is_set,
         )
         self._open.add(connection)

@@ -6,10 +6,13 @@ would keep a waiter on whatever gets its number next; sending what fits does not
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
 import ssl
 import struct
+import sys
+import termios
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
@@ -19,6 +22,8 @@ import trio
 LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What every method of a stream may raise: the other side went away, or this side closed it."""
 
+_SO_NWRITE: Final = 0x1024
+"""macOS, sys/socket.h."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """Linger for 0 s: TCP tells the other side that something went wrong."""
 
@@ -57,6 +62,9 @@ class ClientStream(ByteStream, Protocol):
 
     def send_eof(self) -> None:
         """Say that no more will be sent; receiving goes on."""
+
+    def untaken(self) -> int:
+        """Bytes that were sent and that the client's side has not taken yet."""
 
     def is_lost(self) -> bool:
         """Whether the client has already answered something that was sent by "there is nobody here"."""
@@ -120,6 +128,12 @@ class SocketStream:
     def send_eof(self) -> None:  # noqa: D102
         with suppress(OSError):  # already gone, or closed: there is nobody to tell
             self._socket.shutdown(socket.SHUT_WR)
+
+    def untaken(self) -> int:  # noqa: D102
+        self._check_open()
+        if sys.platform == "darwin":
+            return self._socket.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+        return int.from_bytes(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def is_lost(self) -> bool:  # noqa: D102
         return self._socket.fileno() < 0 or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0

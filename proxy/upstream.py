@@ -8,6 +8,7 @@ that the server's end can be asked for right after it. Errors of httpcore and of
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -152,7 +153,7 @@ class Upstream:
             try:
                 line = _Line(await self._open_stream(), self._url.origin)
             except (OSError, *LOST) as error:
-                raise ConnectFailed(f"cannot connect to {self._host}:{self._port}: {_say(error)}") from error
+                raise ConnectFailed(f"no connection to {self._host}:{self._port}: {_say(error)}") from error
             finally:
                 self._connecting.discard(scope)
             if self._is_closed:
@@ -305,5 +306,7 @@ def _complaint(error: BaseException) -> str:
 
 
 def _say(error: BaseException) -> str:
-    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    words = str(error)
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        words = os.strerror(error.errno)  # Trio's errors of connecting say the address again
     return words[:1].lower() + words[1:] if words else "the connection was closed"

@@ -47,61 +47,61 @@ class Arrow:
     """Characters in a line of words."""
 
 
-SIZE: Final = Box(0, 0, 760, 556)
-FRAME: Final = Box(38, 102, 684, 314)
+SIZE: Final = Box(0, 0, 760, 568)
+FRAME: Final = Box(24, 104, 712, 324)
 """What it surrounds is what the arrow from it leaves."""
 
 PLACES: Final[Mapping[GroupState, Box]] = {
-    IDLE: Box(60, 34, 136, 48),
-    LOADING: Box(312, 124, 136, 60),
-    ACTIVE: Box(60, 256, 136, 60),
-    DRAINING: Box(312, 256, 136, 60),
-    DEBOUNCE: Box(564, 256, 136, 60),
-    UNLOADING: Box(312, 488, 136, 48),
+    IDLE: Box(40, 33, 140, 50),
+    LOADING: Box(310, 126, 140, 64),
+    ACTIVE: Box(40, 262, 140, 64),
+    DRAINING: Box(310, 262, 140, 64),
+    DEBOUNCE: Box(580, 262, 140, 64),
+    UNLOADING: Box(310, 506, 140, 50),
 }
 
 ARROWS: Final = (
-    Arrow((IDLE,), LOADING, ((196, 58), (352, 58), (352, 124)), words=(274, 50)),
-    Arrow((LOADING,), ACTIVE, ((312, 154), (128, 154), (128, 256)), words=(220, 146)),
-    Arrow((LOADING,), DRAINING, ((380, 184), (380, 256)), words=(390, 211), beside=True, columns=12),
-    Arrow((LOADING,), DEBOUNCE, ((448, 154), (632, 154), (632, 256)), words=(540, 146)),
-    Arrow((ACTIVE,), DRAINING, ((196, 275), (312, 275)), words=(254, 253), columns=16),
-    Arrow((DRAINING,), ACTIVE, ((312, 297), (196, 297)), words=(254, 312), columns=16),
-    Arrow((DRAINING,), DEBOUNCE, ((448, 275), (564, 275)), words=(506, 253), columns=16),
-    Arrow((DEBOUNCE,), DRAINING, ((564, 297), (448, 297)), words=(506, 312), columns=16),
-    Arrow((DEBOUNCE,), ACTIVE, ((604, 316), (604, 362), (156, 362), (156, 316)), words=(380, 354)),
-    Arrow((ACTIVE,), DEBOUNCE, ((128, 316), (128, 384), (632, 384), (632, 316)), words=(380, 400)),
-    Arrow((ACTIVE,), UNLOADING, ((90, 316), (90, 502), (312, 502)), words=(201, 494)),
-    Arrow((LOADING, ACTIVE, DRAINING, DEBOUNCE), UNLOADING, ((380, 416), (380, 488)), words=(392, 440), beside=True),
-    Arrow((UNLOADING,), LOADING, ((448, 512), (742, 512), (742, 58), (408, 58), (408, 124)), words=(575, 50)),
-    Arrow((UNLOADING,), IDLE, ((312, 522), (18, 522), (18, 58), (60, 58)), words=(165, 538)),
+    Arrow((IDLE,), LOADING, ((180, 58), (350, 58), (350, 126)), words=(265, 50)),
+    Arrow((LOADING,), ACTIVE, ((310, 158), (110, 158), (110, 262)), words=(210, 150)),
+    Arrow((LOADING,), DRAINING, ((380, 190), (380, 262)), words=(390, 222), beside=True, columns=12),
+    Arrow((LOADING,), DEBOUNCE, ((450, 158), (650, 158), (650, 262)), words=(550, 150)),
+    Arrow((ACTIVE,), DRAINING, ((180, 282), (310, 282)), words=(245, 258), columns=16),
+    Arrow((DRAINING,), ACTIVE, ((310, 306), (180, 306)), words=(245, 322), columns=16),
+    Arrow((DRAINING,), DEBOUNCE, ((450, 282), (580, 282)), words=(515, 258), columns=16),
+    Arrow((DEBOUNCE,), DRAINING, ((580, 306), (450, 306)), words=(515, 322), columns=16),
+    Arrow((DEBOUNCE,), ACTIVE, ((620, 326), (620, 374), (140, 374), (140, 326)), words=(380, 366)),
+    Arrow((ACTIVE,), DEBOUNCE, ((110, 326), (110, 396), (650, 396), (650, 326)), words=(380, 413)),
+    Arrow((ACTIVE,), UNLOADING, ((70, 326), (70, 521), (310, 521)), words=(190, 513)),
+    Arrow((LOADING, ACTIVE, DRAINING, DEBOUNCE), UNLOADING, ((380, 428), (380, 506)), words=(392, 454), beside=True),
+    Arrow((UNLOADING,), LOADING, ((450, 531), (750, 531), (750, 58), (410, 58), (410, 126)), words=(580, 50)),
+    Arrow((UNLOADING,), IDLE, ((310, 541), (10, 541), (10, 58), (40, 58)), words=(160, 558)),
 )
 
 _CORNER: Final = 8
-_LINE_HEIGHT: Final = 15
+_LINE_HEIGHT: Final = 16
 
 _FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _STYLE: Final = f"""
-.picture {{ font-family: {_FONT}; }}
-.picture text {{ font-size: 12px; text-anchor: middle; }}
-.picture .name {{ font-size: 15px; font-weight: 600; }}
-.picture .brief {{ font-size: 11px; }}
-.picture .beside {{ text-anchor: start; }}
-.picture .line, .picture .frame {{ fill: none; stroke-width: 1.5; }}
-.picture .state {{ stroke-width: 1.5; }}
-.picture .frame {{ stroke-dasharray: 3 4; }}
+.states-picture {{ font-family: {_FONT}; }}
+.states-picture text {{ font-size: 13px; text-anchor: middle; }}
+.states-picture .name {{ font-size: 16px; font-weight: 600; }}
+.states-picture .brief {{ font-size: 12px; }}
+.states-picture .beside {{ text-anchor: start; }}
+.states-picture .line, .states-picture .frame {{ fill: none; stroke-width: 1.5; }}
+.states-picture .state {{ stroke-width: 1.5; }}
+.states-picture .frame {{ stroke-dasharray: 3 4; }}
 """
 _COLOURS: Final = (
-    (".picture text", "fill", "#656d76", "#848d97"),
-    (".picture .head", "fill", "#818b98", "#7d8590"),
-    (".picture .line, .picture .frame", "stroke", "#818b98", "#7d8590"),
-    (".picture g text", "fill", "#1f2328", "#f0f6fc"),
-    (".picture .none .state", "fill", "#eff2f5", "#262c36"),
-    (".picture .none .state", "stroke", "#818b98", "#7d8590"),
-    (".picture .changing .state", "fill", "#fff1cc", "#4b3910"),
-    (".picture .changing .state", "stroke", "#bf8700", "#b88a1b"),
-    (".picture .loaded .state", "fill", "#d8f5e0", "#12402a"),
-    (".picture .loaded .state", "stroke", "#2da44e", "#2ea043"),
+    (".states-picture text", "fill", "#656d76", "#848d97"),
+    (".states-picture .head", "fill", "#818b98", "#7d8590"),
+    (".states-picture .line, .states-picture .frame", "stroke", "#818b98", "#7d8590"),
+    (".states-picture .name, .states-picture .brief", "fill", "#1f2328", "#f0f6fc"),
+    (".states-picture .none .state", "fill", "#eff2f5", "#262c36"),
+    (".states-picture .none .state", "stroke", "#818b98", "#7d8590"),
+    (".states-picture .changing .state", "fill", "#fff1cc", "#4b3910"),
+    (".states-picture .changing .state", "stroke", "#bf8700", "#b88a1b"),
+    (".states-picture .loaded .state", "fill", "#d8f5e0", "#12402a"),
+    (".states-picture .loaded .state", "stroke", "#2da44e", "#2ea043"),
 )
 """Of what, on a light page and on a dark one. Each can be told from the other page too, should the theme not match."""
 
@@ -118,7 +118,12 @@ def svg(drawn: Iterable[Edge] | None = None) -> str:
     chosen = edges() if drawn is None else tuple(drawn)
     told = words_of(chosen)
     picture = ET.Element("svg", xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {SIZE.width:g} {SIZE.height:g}")
-    picture.attrib |= {"width": f"{SIZE.width:g}", "height": f"{SIZE.height:g}", "class": "picture", "role": "img"}
+    picture.attrib |= {
+        "width": f"{SIZE.width:g}",
+        "height": f"{SIZE.height:g}",
+        "class": "states-picture",
+        "role": "img",
+    }
     picture.set("aria-labelledby", "states-title states-description")
     _add(picture, "title", "The states of a process group", id="states-title")
     said = ". ".join(f"{edge.source.value} to {edge.target.value}: {edge.label}" for edge in chosen)
@@ -174,11 +179,11 @@ def _state(picture: ET.Element, state: GroupState, box: Box) -> None:
     _add(place, "title", f"{state.value}: {state.meaning}")
     _rectangle(place, box, 9, "state")
     middle = box.x + box.width / 2
-    brief = wrap(state.meaning.partition(";")[0], 20)
-    y = box.y + (box.height - 14 * len(brief)) / 2 + 5
+    brief = wrap(state.meaning.partition(";")[0], 19)
+    y = box.y + (box.height - 15 * len(brief)) / 2 + 5
     _add(place, "text", state.value, class_="name", x=middle, y=y)
     for line in brief:
-        y += 14
+        y += 15
         _add(place, "text", line, class_="brief", x=middle, y=y)
     if state is initial():
         _add(picture, "circle", class_="head", cx=middle, cy=10, r=5)

@@ -1,8 +1,9 @@
 """The core: events and a time go in, effects come out; nothing else changes its world.
 
 After every event the one decision is asked until it has no more to say (`_settle`): seats first, then loads that nobody
-wants any more, then the first claim without an obstacle. What is due by the time of an event is done before it, in
-order of time.
+wants any more, then the first claim without an obstacle. It is not asked where nothing that it reads has changed: where
+somebody joins or leaves a line behind its head, or a seat is given back while the model's others are taken. What is due
+by the time of an event is done before it, in order of time.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Core:
             life: the machine of its groups; None: one of its own.
         """
         self.world = World(settings)
-        """To be read only; `invariants` looks at it, and `exploration` puts other records into it between two events."""
+        """To be read only; between two events `exploration` puts other records into it."""
         self._moves = Moves(self.world, life or GroupLife())
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -74,13 +75,13 @@ class Core:
         """
         if now < self.world.clock:
             raise CoreError(f"time went back from {self.world.clock} to {now}")
-        while (due := self.next_deadline()) <= now:
-            self.world.clock = due
-            self._fall_due()
+        if now > self.world.clock:
+            while (due := self.next_deadline()) <= now:
+                if self._fall_due(due):
+                    self._settle()
+            self.world.clock = now
+        if self._apply(event):
             self._settle()
-        self.world.clock = now
-        self._apply(event)
-        self._settle()
         effects, self._moves.effects = self._moves.effects, []
         return effects
 
@@ -90,15 +91,19 @@ class Core:
         Later than every time handled so far: a ticket becomes overdue, a hold with a rival, a ttl or a grace ends. The
         end of a pause is not among them: nobody waits for it, an arrival compares it with its own time.
         """
-        world = self.world
-        times = [model.line.next_due() for model in world.waiting.values()]
+        overdue = min([model.line.next_due for model in self.world.waiting.values()], default=inf)
+        return min(overdue, self._next_timer())
+
+    def _next_timer(self) -> float:
+        """When the next hold with a rival, ttl or grace ends."""
+        world, next_one = self.world, inf
         for model in world.residents.values():
-            times.append(scheduler.expires_at(model))
-            times.append(model.group.cut_at)
-            hold = scheduler.held_until(world, model)
-            if model.group.pressure is not Pressure.NONE and hold > world.clock:
-                times.append(hold)
-        return min(times, default=inf)
+            next_one = min(next_one, scheduler.expires_at(model), model.group.cut_at)
+            if model.group.pressure is not Pressure.NONE:
+                hold = scheduler.held_until(world, model)
+                if hold > world.clock:
+                    next_one = min(next_one, hold)
+        return next_one
 
     def snapshot(self, now: float) -> Snapshot:
         """Show everything as it is at `now`. What is due by then should have been handled (`TimePassed`)."""
@@ -129,21 +134,27 @@ class Core:
 
     # What is due
 
-    def _fall_due(self) -> None:
+    def _fall_due(self, due: float) -> bool:
+        """Move the clock to what is due next, and say whether that may have changed anybody's answer."""
         world = self.world
-        for model in list(world.waiting.values()):
-            model.line.mark_overdue(world.clock, world.settings.strategy)
+        changed = self._next_timer() <= due
+        world.clock = due
+        for model in world.waiting.values():
+            if model.line.next_due <= world.clock:
+                changed |= model.line.mark_overdue(world.clock, world.settings.strategy)
+        return changed
 
     # Events
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: Event) -> bool:
+        """Change the records as the event says, and say whether that may have changed anybody's answer."""
         match event:
             case TicketArrived():
-                self._arrive(event)
+                return self._arrive(event)
             case TicketServed(ticket=ticket):
-                self._end(ticket, served=True)
+                return self._end(ticket, served=True)
             case TicketLeft(ticket=ticket):
-                self._end(ticket, served=False)
+                return self._end(ticket, served=False)
             case ServerReady() | ServerFailed() | ServerStopped():
                 self._hear_of_server(event)
             case UnloadAsked():
@@ -157,9 +168,10 @@ class Core:
             case ShutdownHurried():
                 self._hurry()
             case TimePassed():
-                pass
+                return False  # what was due is done
             case _:
                 assert_never(event)
+        return True
 
     def _hear_of_server(self, event: ServerReady | ServerFailed | ServerStopped) -> None:
         group = self._group(event.group)
@@ -176,7 +188,7 @@ class Core:
                 if self.world.leaving:
                     release(self.world)
 
-    def _arrive(self, event: TicketArrived) -> None:
+    def _arrive(self, event: TicketArrived) -> bool:
         world = self.world
         model = self._model(event.model)
         if event.ticket in world.tickets:
@@ -197,9 +209,11 @@ class Core:
         refusal = self._turn_away(model, ticket)
         if refusal is not None:
             self._moves.effects.append(RefuseTicket(ticket=ticket.id, refusal=refusal))
-            return
+            return False
         world.tickets[ticket.id] = ticket
         self._moves.enqueue(ticket)
+        # Whoever stands in line before it asks for the same, and has been answered.
+        return model.line.head is ticket
 
     def _turn_away(self, model: Model, ticket: Ticket) -> Refusal | None:
         world = self.world
@@ -217,10 +231,10 @@ class Core:
         message = f"{len(model.line)} requests wait for {model.id}, as many as may; try again in about {wait:.0f} s"
         return Refusal(code=RefusalCode.QUEUE_FULL, message=message, retry_after_s=wait)
 
-    def _end(self, ticket_id: TicketId, *, served: bool) -> None:
+    def _end(self, ticket_id: TicketId, *, served: bool) -> bool:
         ticket = self.world.tickets.pop(ticket_id, None)
         if ticket is None:
-            return  # refused or cut off while the news was under way
+            return False  # refused or cut off while the news was under way
         model = self.world.models[ticket.model]
         if ticket.granted_at is not None and served:
             model.failures = 0
@@ -229,8 +243,11 @@ class Core:
             raise CoreError(f"ticket {ticket_id} was served without a seat", model.group.story)
         if ticket.id in model.seated:
             self._moves.unseat(ticket)
-        else:
-            self._moves.dequeue(ticket)
+            self._seat_in(model)
+            return not model.seated  # while one seat is taken, the others are this model's business alone
+        first = model.line.head is ticket
+        self._moves.dequeue(ticket)
+        return first
 
     def _unload(self, event: UnloadAsked) -> None:
         models = [self._model(model) for model in event.models]
@@ -279,7 +296,7 @@ class Core:
         while True:
             self._seat()
             self._drop_unwanted()
-            made = scheduler.claims(self.world)
+            made = scheduler.first_claims(self.world)
             claim = next((claim for claim in made if not claim.obstacles), None)
             if claim is not None:
                 self._moves.commit(claim)
@@ -294,9 +311,12 @@ class Core:
                 self._moves.cut_off(model, self._unloaded(model.id))
 
     def _seat(self) -> None:
-        for model in list(self.world.waiting.values()):
-            while len(model.line) and scheduler.seatable(self.world, model, model.line.head):
-                self._moves.seat(model.line.head)
+        for model in self.world.residents.values():
+            self._seat_in(model)
+
+    def _seat_in(self, model: Model) -> None:
+        while len(model.line) and scheduler.seatable(self.world, model, model.line.head):
+            self._moves.seat(model.line.head)
 
     def _drop_unwanted(self) -> None:
         for model in list(self.world.residents.values()):
@@ -323,14 +343,14 @@ class Core:
         asked = scheduler.pressures(made)
         for model in self.world.residents.values():
             group = model.group
+            pressure, claim = asked.get(group.id, (Pressure.NONE, None))
             if group.closing:
                 self._moves.press(group, Pressure.BLOCKED, "unload asked, requests in flight may finish")
-            elif group.id in asked:
-                pressure, claim = asked[group.id]
+            elif claim is None:
+                self._moves.press(group, Pressure.NONE, "no rival waits any more")
+            elif pressure is not group.pressure:
                 why = sentence(claim.obstacles[0], self.world.clock)
                 self._moves.press(group, pressure, f"ticket {claim.ticket.id} for {claim.ticket.model} waits: {why}")
-            else:
-                self._moves.press(group, Pressure.NONE, "no rival waits any more")
 
     def _expire(self) -> None:
         for model in list(self.world.residents.values()):

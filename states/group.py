@@ -45,11 +45,11 @@ class GroupState(Explained):
     ACTIVE = "active", "loaded, and nothing asks it to leave"
     DRAINING = "draining", "asked to leave, and cannot yet; loaded, and something other than its own hold is in the way"
     DEBOUNCE = "debounce", "only its hold keeps a rival out; loaded, and no seat is taken"
-    UNLOADING = "unloading", "server being stopped; or what a dead one left behind is being cleared"
+    UNLOADING = "unloading", "server is stopping; or what a dead one left behind is being cleared"
 
 
-LOADED: Final = frozenset({GroupState.ACTIVE, GroupState.DRAINING, GroupState.DEBOUNCE})
-"""The states in which a server answers."""
+LOADED: Final = (GroupState.ACTIVE, GroupState.DRAINING, GroupState.DEBOUNCE)
+"""The states in which a server answers. Not a set: members of an enumeration take long to hash."""
 
 
 class Pressure(Enum):

@@ -79,7 +79,7 @@ def _lines(world: World) -> Iterator[str]:
             if ticket.boost < inf and not model.resident:
                 yield f"ticket {ticket.id} is still boosted though {model.id} is not resident"
         due = sorted((t.deadline, t.number) for t in model.line if world.clock < t.deadline < inf)
-        if [entry[:2] for entry in model.line.due] != due:
+        if [entry[:2] for entry in model.line.due] != due or model.line.next_due != (due[0][0] if due else inf):
             yield f"the deadlines of {model.id} are not those of its line"
 
 

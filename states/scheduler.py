@@ -38,7 +38,7 @@ def seatable(world: World, model: Model, ticket: Ticket) -> bool:
 
 def shut_by(world: World, ticket: Ticket) -> Ticket | None:
     """Rule 1, the gate: the rival that outranks `ticket`, if any."""
-    for rival in world.absent_heads():
+    for rival in world.contenders():
         if rival.rank < ticket.rank and world.displaces(rival.model, ticket.model):
             return rival
     return None
@@ -47,6 +47,11 @@ def shut_by(world: World, ticket: Ticket) -> Ticket | None:
 def claims(world: World) -> list[Claim]:
     """Rule 3: every claim with its obstacles, in queue order."""
     return _claims(world, world.absent_heads())
+
+
+def first_claims(world: World) -> list[Claim]:
+    """Rule 3, for the decision: of each process group only the first claim; no other can be committed before it."""
+    return _claims(world, world.contenders())
 
 
 def commits_at_once(world: World, ticket: Ticket) -> bool:
@@ -86,7 +91,9 @@ def _outranked(
 ) -> Iterator[Outranked]:
     for claim in earlier:
         first = claim.ticket
-        if first.rank < ticket.rank and (footprint & claim.footprint or world.displaces(first.model, ticket.model)):
+        if first.rank >= ticket.rank:
+            return  # nor does anybody who comes after it
+        if footprint & claim.footprint or world.displaces(first.model, ticket.model):
             yield outranked(world, first, ticket)
             return  # one is enough to wait for, and to tell
 

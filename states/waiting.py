@@ -60,6 +60,8 @@ class Line:
     """Sorted; the number of arrival is unique, so tickets are never compared."""
     due: list[tuple[float, int, Ticket]] = field(default_factory=list)
     """Those of them that are not overdue yet and will be, by deadline."""
+    next_due: float = inf
+    """When the first of those becomes overdue; inf: none will. Asked after every event of every line, so it is kept."""
     boosted: bool = False
     """Somebody who waits or waited here may rank with an overdue ticket; else nobody does, and nobody need look."""
 
@@ -79,6 +81,7 @@ class Line:
         insort(self.ranked, (ticket.rank, ticket.number, ticket))
         if now < ticket.deadline < inf:
             insort(self.due, (ticket.deadline, ticket.number, ticket))
+            self.next_due = self.due[0][0]
 
     def remove(self, ticket: Ticket) -> None:
         """Take the ticket out; it must be there."""
@@ -86,6 +89,7 @@ class Line:
         place = bisect_left(self.due, (ticket.deadline, ticket.number))
         if place < len(self.due) and self.due[place][2] is ticket:
             del self.due[place]
+            self.next_due = self.due[0][0] if self.due else inf
 
     def rerank(self, ticket: Ticket, now: float, strategy: Strategy) -> None:
         """Move the ticket to the place that its rank at `now` gives it."""
@@ -95,19 +99,17 @@ class Line:
 
     def rebuild(self, now: float, strategy: Strategy) -> None:
         """Put everybody where rank and deadline say that were just changed."""
-        tickets, self.ranked, self.due = list(self), [], []
+        tickets, self.ranked, self.due, self.next_due = list(self), [], [], inf
         for ticket in tickets:
             ticket.rank = ticket.rank_at(now, strategy)
             self.add(ticket, now)
 
-    def next_due(self) -> float:
-        """When the next ticket of this line becomes overdue; inf: none will."""
-        return self.due[0][0] if self.due else inf
-
-    def mark_overdue(self, now: float, strategy: Strategy) -> None:
-        """Give the tickets whose deadline has come the rank of overdue ones."""
-        while self.due and self.due[0][0] <= now:
+    def mark_overdue(self, now: float, strategy: Strategy) -> bool:
+        """Give the tickets whose deadline has come the rank of overdue ones, and say whether that changed the head."""
+        first = self.ranked[0]
+        while self.next_due <= now:
             self.rerank(self.due[0][2], now, strategy)
+        return self.ranked[0] is not first
 
     def boost(self, deadline: float, now: float, strategy: Strategy) -> None:
         """Let everybody who waits here now rank with a ticket of that deadline; inf takes it back."""

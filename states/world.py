@@ -11,7 +11,7 @@ from .events import AskerId
 from .group import Group
 from .residency import policy_of
 from .settings import GroupId, ModelId, ModelSettings, Settings, Strategy, TicketId
-from .waiting import Line, Ticket
+from .waiting import Line, Rank, Ticket
 
 
 @dataclass(slots=True)
@@ -93,6 +93,21 @@ class World:
         """
         absent = (model for model in self.waiting.values() if not model.resident)
         return (model.line.head for model in absent if model.id not in self.leaving)
+
+    def contenders(self) -> list[Ticket]:
+        """Of each process group, whoever is first among those heads, in queue order.
+
+        The models of a process group displace the same others, and are displaced alike: whatever is in the way of its
+        first one is in the way of all, and whoever is outranked by any of them is outranked by the first.
+        """
+        first: dict[GroupId, tuple[Rank, int, Ticket]] = {}
+        for model in self.waiting.values():
+            group, entry = model.group, model.line.ranked[0]
+            if group.resident == model.id or model.id in self.leaving:
+                continue
+            if group.id not in first or entry < first[group.id]:
+                first[group.id] = entry
+        return [ticket for _, _, ticket in sorted(first.values())]
 
     # The residency policy, and beside it: what leaves because the configuration changed is in everybody's way.
 

@@ -36,8 +36,9 @@ in_virtual_time = pytest.mark.trio(run=_run_in_virtual_time)
 class _Pipe:
     """One direction. Every change wakes everybody, who then looks again."""
 
-    def __init__(self, capacity_bytes: int) -> None:
+    def __init__(self, capacity_bytes: int, room_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
+        self.room_bytes = room_bytes
         self.content = bytearray()
         self.has_ended = False
         """The writer will send no more."""
@@ -90,7 +91,7 @@ class MemoryStream:
     async def wait_sendable(self) -> None:
         await trio.lowlevel.checkpoint()
         while not self.is_closed and not self._outgoing.is_broken:
-            if len(self._outgoing.content) < self._outgoing.capacity_bytes:
+            if self._outgoing.capacity_bytes - len(self._outgoing.content) >= self._outgoing.room_bytes:
                 return
             await self._outgoing.changed.wait()
         self._check_open()
@@ -121,6 +122,10 @@ class MemoryStream:
         incoming = self._incoming
         return self.is_closed or bool(incoming.content) or incoming.has_ended or incoming.is_broken
 
+    def untaken(self) -> int:
+        self._check_open()
+        return len(self._outgoing.content)
+
     def is_lost(self) -> bool:
         return self.is_closed or self._outgoing.is_broken
 
@@ -144,21 +149,28 @@ class MemoryStream:
             raise trio.ClosedResourceError
 
 
-def stream_pair(capacity_bytes: int = PIPE_BYTES) -> tuple[MemoryStream, MemoryStream]:
+def stream_pair(capacity_bytes: int = PIPE_BYTES, room_bytes: int = 1) -> tuple[MemoryStream, MemoryStream]:
     """Return both sides of a connection."""
-    there, back = _Pipe(capacity_bytes), _Pipe(capacity_bytes)
+    there, back = _Pipe(capacity_bytes, room_bytes), _Pipe(capacity_bytes, room_bytes)
     return MemoryStream(back, there), MemoryStream(there, back)
 
 
 class MemoryNetwork:
     """Ports, and who listens on them."""
 
-    def __init__(self, nursery: trio.Nursery, *, capacity_bytes: int = PIPE_BYTES) -> None:
-        """Run servers in `nursery`."""
+    def __init__(self, nursery: trio.Nursery, *, capacity_bytes: int = PIPE_BYTES, room_bytes: int = 1) -> None:
+        """Run servers in `nursery`.
+
+        Args:
+            nursery: where.
+            capacity_bytes: what fits between two sides.
+            room_bytes: so much must be free again before a sender who waits hears of it: sockets want a good part.
+        """
         self.accepted: list[MemoryStream] = []
         """Every connection's server side, in order."""
         self._nursery = nursery
         self._capacity_bytes = capacity_bytes
+        self._room_bytes = room_bytes
         self._ports: dict[int, Callable[[MemoryStream], None]] = {}
 
     async def serve(self, port: int, app: ASGIApp) -> HttpServer:
@@ -185,7 +197,7 @@ class MemoryNetwork:
         """Connect, and play the client by hand."""
         if port not in self._ports:
             raise ConnectionRefusedError(f"nobody listens on port {port}")
-        ours, theirs = stream_pair(self._capacity_bytes)
+        ours, theirs = stream_pair(self._capacity_bytes, self._room_bytes)
         self.accepted.append(theirs)
         self._ports[port](theirs)
         return ours

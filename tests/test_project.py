@@ -1,14 +1,14 @@
-"""The project itself: what is packaged, what imports what, and what the commands of the README are."""
+"""The project itself: what imports what, what is pinned, and what the commands of the README are."""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import subprocess
 import sys
 import textwrap
 import tomllib
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -20,22 +20,6 @@ PURE = ("asyncio", "hypercorn", "httpx", "logging", "os", "proxy", "random", "so
 
 def run(*words: str, cwd: Path = ROOT, text: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=cwd, input=text, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_the_wheel_has_no_other_top_level_names_than_proxy_and_states(tmp_path: Path) -> None:
-    build = "import sys, hatchling.build as backend; print(backend.build_wheel(sys.argv[1]))"
-    built = run(sys.executable, "-c", build, str(tmp_path))
-    assert built.returncode == 0, built.stderr
-    [wheel] = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"proxy", "states"}
-    packaged = {name for name in names if name.endswith(".py")}
-    assert packaged == {
-        str(path.relative_to(ROOT)) for top in ("proxy", "states") for path in (ROOT / top).rglob("*.py")
-    }
-    [scripts] = [name for name in names if name.endswith("entry_points.txt")]
-    assert "trio-swap = proxy.cli:main" in zipfile.ZipFile(wheel).read(scripts).decode()
 
 
 def test_states_needs_neither_trio_nor_the_network_nor_proxy() -> None:
@@ -84,6 +68,27 @@ def test_no_two_modules_have_one_name() -> None:
     assert sorted(set(names) & set(sys.stdlib_module_names)) == []
 
 
+LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "CapacityLimiter", "StrictFIFOLock", "Barrier", "Thread"}
+MODULES_WITH_LOCKS = {"threading", "asyncio", "multiprocessing", "concurrent", "queue", "_thread"}
+
+
+def test_there_is_no_lock_and_no_thread_that_could_want_one() -> None:
+    """R07, R08, R78: whoever holds nothing keeps nobody waiting, and nobody reads what another is writing."""
+    found = []
+    for path in (each for top in ("proxy", "states") for each in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Attribute(attr=name) | ast.Name(id=name) if name in LOCKS:
+                    found.append((path.name, name))
+                case ast.Import(names=names):
+                    found += [(path.name, each.name) for each in names if each.name in MODULES_WITH_LOCKS]
+                case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in MODULES_WITH_LOCKS:
+                    found.append((path.name, module))
+                case _:
+                    pass
+    assert found == []
+
+
 def test_the_readme_begins_with_its_two_commands_one_line_each() -> None:
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
     serve, tests = (block.removesuffix("\n") for block in blocks[:2])
@@ -93,6 +98,13 @@ def test_the_readme_begins_with_its_two_commands_one_line_each() -> None:
     for command in (serve, tests):
         assert command.startswith("python3 -m venv .venv && ")
         assert "-c .ci/constraints.txt" in command
+
+
+def test_the_first_page_of_the_documentation_has_the_same_two_commands() -> None:
+    blocks = re.compile(r"^```console\n(python3 .*\n)```$", re.MULTILINE)
+    commands = blocks.findall((ROOT / "README.md").read_text())
+    assert len(commands) == 2
+    assert blocks.findall((ROOT / "docs" / "index.md").read_text()) == commands
 
 
 def test_every_dependency_is_pinned_by_name_and_version_alone() -> None:

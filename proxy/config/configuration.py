@@ -69,6 +69,11 @@ class ModelConfig:
         """Whether anything of this model says `${PORT}`: if not, a fixed port is written into the file."""
         return "PORT" in names_in(*self.cmd, *(self.cmd_stop or ()), *self.env.values(), self.proxy)
 
+    @property
+    def is_port_fixed(self) -> bool:
+        """Whether `url` is the same whatever port is handed out: who listens there is not ours to choose."""
+        return "PORT" not in names_in(self.proxy)
+
     def command(self, port: int) -> list[str]:
         """Return the words to start the server with, which is to answer on `port`."""
         words = self._filled(self.cmd, PORT=port)
@@ -107,6 +112,8 @@ class Config:
     """`host:port`, `[ipv6]:port` or `unix:PATH`, at least one; port 0: any free one."""
     start_port: int
     shutdown_timeout_s: float
+    send_timeout_s: float
+    """inf: never."""
     max_body_bytes: int
     api_keys: tuple[str, ...] = field(repr=False)
     """Empty: open to everyone who can connect."""

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -202,6 +203,7 @@ def _config(path: Path, tables: Tables, environment: Mapping[str, str]) -> Confi
         listen=server.listen,
         start_port=server.start_port,
         shutdown_timeout_s=server.shutdown_timeout,
+        send_timeout_s=server.send_timeout or inf,
         max_body_bytes=server.max_body,
         api_keys=tuple(fill(key, from_environment(environment, key)) for key in server.api_keys),
         log_level=server.log_level,

@@ -77,7 +77,7 @@ Secrets = Annotated[tuple[Secret, ...], Kind("a list of keys")]
 Endpoint = Annotated[
     str, Kind('a path such as "/health", or "none"', kinds.endpoint, {"pattern": r'^(none|/[!-"$-~]*)$'})
 ]
-Proxy = Annotated[str, Kind("a string", json_schema={"default": DEFAULT_PROXY})]
+Proxy = Annotated[str, Kind("a URL, a string", json_schema={"default": DEFAULT_PROXY})]
 """None in a table is `DEFAULT_PROXY`, so that it can be seen whether a file says it."""
 
 
@@ -94,6 +94,8 @@ class ServerTable(Table, frozen=True, kw_only=True):
     """First `${PORT}`; ports in use are skipped."""
     shutdown_timeout: Duration = 30.0
     """Requests that are being served may finish so long when the proxy is told to end."""
+    send_timeout: Duration = 300.0
+    """A client that takes nothing of its answer for so long is hung up on, and its place is free; 0: never."""
     max_body: Size = 256 * 2**20
     """Largest body of a request; above it 413."""
     api_keys: Secrets = ()

@@ -117,6 +117,10 @@ class Stage:
         """Wait for the next connection and read its first request."""
         return await (await self.line()).request()
 
+    async def leave(self) -> None:
+        """Listen no more."""
+        await self._listener.aclose()
+
     async def clear(self) -> None:
         """Hang up on everybody."""
         for line in self._lines:

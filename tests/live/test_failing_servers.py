@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,19 @@ async def test_a_server_that_ends_while_loading_is_503_with_its_last_words(tmp_p
         assert "I cannot read the model" in error["message"]
 
 
+async def test_a_command_that_leaves_its_server_in_the_background_is_told_to_stay(tmp_path: Path) -> None:
+    """R28: and the last words of a server that never ends its line do not fill the answer."""
+    flood = "head -c 1000000 /dev/zero | tr '\\0' x; sleep 600 & exit 0"
+    models = f"[models.m]\ncmd = ['sh', '-c', {json.dumps(flood)}, 'serve', '${{PORT}}']\n"
+    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+        response = await try_chat(client, "m")
+        assert (response.status_code, error_of(response)["code"]) == (503, "load_failed")
+        message = error_of(response)["message"]
+        assert message.startswith("m ended before it was ready: exit status 0 (cmd has to stay as long as its server")
+        assert "; its last words: xxx" in message
+        assert len(message) < 4000
+
+
 async def test_a_server_that_is_killed_while_loading_is_noticed_at_once(tmp_path: Path) -> None:
     async with running_proxy(tmp_path, demo("m", load=600)) as proxy, proxy.client() as client:
         async with meanwhile(client, "m") as responses:
@@ -72,6 +88,61 @@ async def test_a_server_that_is_not_ready_in_time_is_504_with_the_last_answer_of
         assert "within 1 s (load_timeout): GET /health answered 503" in error["message"]
         assert (await try_chat(client, "m")).status_code == 504
         assert proxy.loads == ["m", "m"]
+
+
+async def test_a_server_that_answers_elsewhere_is_504_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    command = f"sh -c 'exec {sys.executable} -m proxy.cli demo-model --name m --load 0 --port 0' --port ${{PORT}}"
+    models = f'[models.m]\ncmd = "{command}"\nload_timeout = 2\n'
+    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+        response = await try_chat(client, "m")
+        assert (response.status_code, error_of(response)["code"]) == (504, "load_timeout")
+        message = error_of(response)["message"]
+        assert "m was not ready within 2 s (load_timeout): nothing listens on 127.0.0.1:" in message
+        assert "; its last words: m: listening on http://127.0.0.1:" in message
+
+
+def only_at(port: int, *names: str, **options: float) -> str:
+    """Models that answer at a port of their own choice."""
+    where = f'"http://127.0.0.1:{port}"'
+    return "".join(demo(name, _proxy=where, **options) for name in names).replace("${PORT}", str(port))
+
+
+async def test_a_server_is_not_started_where_somebody_else_listens_already(tmp_path: Path) -> None:
+    """R20: an orphan's 200 would pass for the health of a server that dies on bind. This port is none of our choice."""
+    async with open_stage() as stranger:
+        models = only_at(stranger.port, "m")
+        async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+            response = await try_chat(client, "m")
+            assert (response.status_code, error_of(response)["code"]) == (503, "load_failed")
+            assert error_of(response)["message"] == (
+                f"m is not started: something else listens on 127.0.0.1:{stranger.port} already, and would pass for it;"
+                ' stop that or change the port. If that is the server you mean, set check_endpoint = "none"'
+            )
+
+
+async def test_a_model_waits_for_a_moment_until_its_port_is_free(tmp_path: Path) -> None:
+    """R24: the port of a container outlives it by moments."""
+    async with open_stage() as gone_soon:
+        models = only_at(gone_soon.port, "m")
+        async with running_proxy(tmp_path, models) as proxy, proxy.client() as client, trio.open_nursery() as nursery:
+
+            async def leave() -> None:
+                await gone_soon.line()
+                await gone_soon.leave()
+
+            nursery.start_soon(leave)
+            await ask(client, "m")
+
+
+async def test_two_models_with_one_port_never_answer_for_each_other(tmp_path: Path) -> None:
+    """R20: nothing displaces the first, so the second is not started."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    rest = '[groups.all]\nmembers = ["a", "b"]\nswap = false\n'
+    async with running_proxy(tmp_path, only_at(port, "a", "b"), rest=rest) as proxy, proxy.client() as client:
+        await ask(client, "a")
+        assert "something else listens on" in error_of(await try_chat(client, "b"))["message"]
+        await ask(client, "a")
 
 
 async def test_a_model_that_fails_again_and_again_is_given_a_pause(tmp_path: Path) -> None:

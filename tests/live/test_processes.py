@@ -417,6 +417,10 @@ async def test_a_command_that_is_not_found_says_what_to_do() -> None:
         await start(Command(argv=("/no/such",)))
     with pytest.raises(SpawnError, match=r"variables belong into `env`$"):
         await start(Command(argv=("CUDA_VISIBLE_DEVICES=0", "llama-server")))
+    with pytest.raises(SpawnError, match=r"no shell runs it: write \$\{env.HOME\} for your own ~$"):
+        await start(Command(argv=("~/llama.cpp/llama-server",)))
+    with pytest.raises(SpawnError, match=r'no shell runs it: for that, cmd = \["sh", "-c", "exec ..."\]$'):
+        await start(Command(argv=("no-such", "venv/bin/activate", "&&", "vllm", "serve")))
 
 
 async def test_a_command_that_cannot_be_executed_says_what_to_do(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -13,7 +14,9 @@ import pytest
 import trio
 
 from proxy.asgi import AbortResponse, ASGIApp, Receive, Scope, Send
+from proxy.listeners import _explain
 from proxy.server import HttpServer, ListenError, address_of, close_listener, open_listeners
+from proxy.streams import SocketStream
 from tests.memory_network import answer, echo, read_body
 
 from .conditions import until
@@ -113,6 +116,38 @@ async def test_a_client_that_stops_reading_does_not_hang_shutdown() -> None:
         assert trio.current_time() - began >= 0.2
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return socket.create_connection(listener.getsockname()), listener.accept()[0]
+
+
+@pytest.mark.parametrize("pair", [tcp_pair, socket.socketpair], ids=["TCP", "unix"])
+async def test_what_a_client_takes_is_seen_long_before_there_is_room_again(
+    pair: Callable[[], tuple[socket.socket, socket.socket]],
+) -> None:
+    """R60: a kernel says that there is room when a good part of what it holds was taken."""
+    client, ours = pair()
+    stream = SocketStream(ours)
+    with client:
+        try:
+            assert stream.untaken() == 0
+            while stream.send_now(b"x" * 65536):
+                pass
+            full = stream.untaken()
+            assert full > 0
+            taken = 0
+            while stream.untaken() >= full:
+                taken += len(client.recv(4096))
+            with trio.move_on_after(0.05) as waiting:
+                await stream.wait_sendable()
+            assert 0 < taken < full
+            assert waiting.cancelled_caught
+        finally:
+            stream.close()
+    with pytest.raises(trio.ClosedResourceError):
+        stream.untaken()
+
+
 @pytest.mark.parametrize(
     "behind",
     [
@@ -141,6 +176,7 @@ async def test_disconnects_behind_whatever_was_sent_leak_no_task_and_no_descript
 
 
 async def test_clients_that_reset_leak_nothing() -> None:
+    """R52."""
     app = Watched()
     async with serving(app) as (_, where):
         await trio.testing.wait_all_tasks_blocked()
@@ -347,13 +383,28 @@ def test_an_address_in_use_is_named_with_what_to_do() -> None:
         ("127.0.0.1:65536", "HOST:PORT"),
         ("::1:8080", "brackets"),
         ("192.0.2.1:8080", "not an address of this machine"),
-        ("no.such.host.invalid:80", "no host no.such.host.invalid"),
+        ("no.such.host.invalid:80", r"no host no.such.host.invalid .*; check the name, or listen on 127.0.0.1"),
+        ("unix:/no/such/socket", "there is no directory /no/such; create it or listen elsewhere"),
+        ("unix:/dev/null/socket", "there is no directory /dev/null; create it or listen elsewhere"),
+        ("unix:/tmp/" + "x" * 200, "a path of more than about 100 bytes is too long for a socket; take a shorter one"),
     ],
 )
 def test_an_address_that_cannot_be_is_explained(address: str, words: str) -> None:
     with pytest.raises(ListenError, match=words) as caught:
         open_listeners(address)
     assert str(caught.value).startswith(address)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "needs more rights than this user has; pass --listen with a port from 1024 on"),
+        (errno.ENOBUFS, "cannot be listened on: "),
+    ],
+)
+def test_what_a_system_may_say_of_an_address_is_explained(number: int, words: str) -> None:
+    """Root has every right, so nothing real refuses it one."""
+    assert f"0.0.0.0:80 {words}" in _explain(OSError(number, os.strerror(number)), "0.0.0.0:80")
 
 
 @pytest.fixture
@@ -394,6 +445,14 @@ def test_what_is_no_socket_is_left_alone(path: Path, make: Callable[[Path], None
     make(path)
     with pytest.raises(ListenError, match="something else than a socket"):
         open_listeners(f"unix:{path}")
+    assert path.exists()
+
+
+def test_a_socket_of_another_kind_is_left_alone(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(os.fspath(path))
+        with pytest.raises(ListenError, match="is a socket of another kind; move it or listen elsewhere"):
+            open_listeners(f"unix:{path}")
     assert path.exists()
 
 

@@ -23,8 +23,14 @@ STORY = demo("orchestrator", _priority=1) + SUB_AGENTS
 STORY_WITH_PLANNING = demo("orchestrator", load=0.8, _priority=1) + SUB_AGENTS
 
 
-async def story(proxy: ProxyProcess, client: httpx.AsyncClient) -> None:
-    """An orchestrator plans, its sub-agents work, and it polls meanwhile; see `STORY_WITH_PLANNING`."""
+async def story(proxy: ProxyProcess, client: httpx.AsyncClient, plan: Callable[[], object] = lambda: None) -> None:
+    """An orchestrator plans, its sub-agents work, and it polls meanwhile; see `STORY_WITH_PLANNING`.
+
+    Args:
+        proxy: of the three models.
+        client: of it.
+        plan: called when all the sub-agents have asked: the planning may end.
+    """
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, client, "orchestrator", "plan")
         await proxy.told(r"-> loading \(orchestrator\)")
@@ -34,6 +40,7 @@ async def story(proxy: ProxyProcess, client: httpx.AsyncClient) -> None:
         await until_waiting(client, 3)
         nursery.start_soon(agent, client, "coder", 4, GAP_S)
         await until_waiting(client, 4)
+        plan()
         await proxy.told(r"-> loading \(explorer\)")
         nursery.start_soon(agent, client, "orchestrator", 3, GAP_S)
 

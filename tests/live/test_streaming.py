@@ -155,17 +155,15 @@ async def test_a_client_that_leaves_the_queue_is_forgotten_at_once_and_nothing_i
 
 async def test_a_client_that_leaves_while_its_model_loads_gives_its_seat_back_at_once(tmp_path: Path) -> None:
     """R50, R51: the load that was started goes on, without a passenger."""
-    async with open_stage() as stage:
-        models = stage.model("m", check_endpoint="/health")
-        async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
-            async with calling(proxy, post("m")) as caller:
-                probe = await stage.asked()
-                await until_waiting(client, 1)
-                await caller.hang_up()
-                await until_free(client, within_s=AT_ONCE_S)
-            await probe.send(answer(b"ok"))
-            await proxy.told("m answers")
-            assert proxy.loads == ["m"]
+    async with running_proxy(tmp_path, demo("m", load=2)) as proxy, proxy.client() as client:
+        async with calling(proxy, post("m")) as caller:
+            await proxy.told(r"-> loading")
+            await until_waiting(client, 1)
+            await caller.hang_up()
+            await until_free(client, within_s=AT_ONCE_S)
+        assert not any("m answers" in line for line in proxy.lines)
+        await proxy.told("m answers")
+        assert proxy.loads == ["m"]
 
 
 @pytest.mark.parametrize("farewell", ["hang_up", "reset"])

@@ -82,6 +82,26 @@ async def test_a_client_that_stops_reading_holds_up_nobody_else(tmp_path: Path) 
         await until_free(client)
 
 
+async def test_a_client_that_stops_reading_gives_its_seat_up_in_the_end(tmp_path: Path) -> None:
+    """R60: to the next in line, after `server.send_timeout`; the server hears of it."""
+    async with (
+        open_stage() as stage,
+        trio.open_nursery() as nursery,
+        running_proxy(tmp_path, stage.model("m", concurrency=1), server="send_timeout = 0.5") as proxy,
+        calling(proxy, post("m", stream=True), receive_buffer=4096) as stuck,
+    ):
+        line = await stage.asked()
+        await line.send(EVENTS)
+        nursery.start_soon(line.pour, chunk(b"x" * PIECE), [0])
+        await stuck.head()
+        async with calling(proxy, post("m")) as next_one:
+            await (await stage.asked()).send(answer(b"served"))
+            await next_one.until(b"served")
+        await proxy.told(r"took nothing of its answer for 0.5 s \(server.send_timeout\)")
+        with pytest.raises(trio.BrokenResourceError):
+            await stuck.rest()
+
+
 @linux_only
 @pytest.mark.parametrize(
     ("behind", "server"), [(1, "silent"), (2000, "talks")], ids=["a few bytes", "more than is read ahead"]

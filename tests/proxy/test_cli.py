@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import main
+from proxy.cli import VERBS, main
 from proxy.config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,12 +41,12 @@ def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None
 def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--help") == 0
     shown = capsys.readouterr().out
-    assert all(verb in shown for verb in ("serve", "check", "schema", "diagram", "demo-model", "--version"))
+    assert all(verb in shown for verb in (*VERBS, "--version"))
     assert "trio-swap serve config.toml" in shown
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "demo-model"])
+@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "demo-model", "completion"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out
@@ -190,7 +190,7 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
 def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, ...]) -> None:
     program = f"""if True:
         import sys
-        from proxy.cli import main
+        from proxy.cli import VERBS, main
         try:
             main({list(words)!r})
         except SystemExit:

@@ -566,6 +566,24 @@ async def test_an_answer_that_is_left_early_leaves_nothing_open(network: MemoryN
     gc.collect()  # a generator left hanging would warn
 
 
+@in_virtual_time
+async def test_a_server_that_thinks_for_hours_is_waited_for(network: MemoryNetwork) -> None:
+    """R41: silence is no sign of anything."""
+
+    async def thinks(stream: MemoryStream) -> None:
+        await stream.receive_until(HEAD_END)
+        await trio.sleep(7200)
+        await stream.send_all(EVENTS)
+        await trio.sleep(7200)
+        await stream.send_all(b"2\r\nhi\r\n0\r\n\r\n")
+
+    network.handle(BACK, thinks)
+    upstream, sent = network.upstream(BACK), Sent()
+    await relay(upstream, sent)
+    assert b"".join(sent.bodies) == b"hi"
+    upstream.close()
+
+
 # Answers that are not what they should be
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import h11
 import pytest
@@ -14,8 +15,17 @@ from trio.testing import wait_all_tasks_blocked
 from proxy.asgi import AbortResponse, ASGIApp, Message, Receive, Scope, Send
 from proxy.connections import _AHEAD_BYTES, _LINGER_S
 from proxy.http_protocol import HEAD_LIMIT_BYTES
-from proxy.server import KEEP_ALIVE_S, HttpServer
-from tests.memory_network import PIPE_BYTES, MemoryNetwork, MemoryStream, answer, echo, in_virtual_time, read_body
+from proxy.server import KEEP_ALIVE_S, SEND_TIMEOUT_S, HttpServer
+from tests.memory_network import (
+    PIPE_BYTES,
+    MemoryNetwork,
+    MemoryStream,
+    answer,
+    echo,
+    in_virtual_time,
+    read_body,
+    stream_pair,
+)
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 OLD_GET = b"GET /x HTTP/1.0\r\n\r\n"
@@ -119,6 +129,8 @@ async def test_a_head_that_trickles_in_gets_no_more_time_than_silence(network: M
 
 @in_virtual_time
 async def test_a_stream_may_be_silent_for_hours(network: MemoryNetwork) -> None:
+    """R41."""
+
     async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send(start())
         for _ in range(3):
@@ -303,6 +315,7 @@ async def test_an_old_client_that_sends_its_end_has_gone(network: MemoryNetwork)
 
 @in_virtual_time
 async def test_sending_to_a_client_that_is_gone_yields_and_does_not_raise(network: MemoryNetwork) -> None:
+    """R52."""
     sends = 0
 
     async def stubborn(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -605,6 +618,78 @@ async def test_an_app_sends_no_faster_than_its_client_reads(network: MemoryNetwo
     await trio.sleep(10)
     assert sent > PIPE_BYTES
     client.close()
+
+
+class Flood:
+    """An app that sends for ever, until its client has gone."""
+
+    def __init__(self) -> None:
+        self.gone_at: float | None = None
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, send)
+            await receive()
+            self.gone_at = trio.current_time()
+            nursery.cancel_scope.cancel()
+
+    @staticmethod
+    async def _send(send: Send) -> None:
+        await send(start())
+        while True:
+            await send(body(b"x" * 10_000))
+
+
+@in_virtual_time
+async def test_a_client_that_takes_nothing_of_its_answer_counts_as_gone_in_the_end(
+    network: MemoryNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R60: whatever it holds is wanted by others."""
+    app = Flood()
+    await network.serve(PORT, app)
+    client = network.open(PORT)
+    began = trio.current_time()
+    await client.send_all(GET)
+    await trio.sleep(2 * SEND_TIMEOUT_S)
+    assert app.gone_at == pytest.approx(began + SEND_TIMEOUT_S)
+    assert network.accepted[0].is_closed
+    with pytest.raises(trio.BrokenResourceError):
+        await client.receive_some()
+    assert [each.getMessage() for each in caplog.records] == [
+        "a client took nothing of its answer for 300 s (server.send_timeout)"
+    ]
+
+
+@in_virtual_time
+async def test_a_client_that_takes_a_little_now_and_then_may_take_hours(nursery: trio.Nursery) -> None:
+    """R60: that there is room shows only when half of what is under way was taken; long before, that any was."""
+    network = MemoryNetwork(nursery, room_bytes=PIPE_BYTES // 2)
+    app = Flood()
+    await network.serve(PORT, app)
+    client = network.open(PORT)
+    await client.send_all(GET)
+    for _ in range(50):
+        await trio.sleep(0.9 * SEND_TIMEOUT_S)
+        await client.receive_some(1)
+    assert app.gone_at is None
+    stopped_at = trio.current_time()
+    await trio.sleep(3 * SEND_TIMEOUT_S)
+    assert app.gone_at is not None
+    assert app.gone_at - stopped_at <= 2 * SEND_TIMEOUT_S
+
+
+@in_virtual_time
+async def test_a_client_may_stop_reading_for_a_day_when_there_is_no_limit(nursery: trio.Nursery) -> None:
+    app = Flood()
+    server = HttpServer(app, send_timeout_s=inf)
+    await nursery.start(server.run)
+    ours, theirs = stream_pair()
+    server.attach(theirs)
+    await ours.send_all(GET)
+    await trio.sleep(80_000)
+    assert app.gone_at is None
+    server.stop()
 
 
 @in_virtual_time

@@ -66,6 +66,7 @@ def test_a_request_for_a_loaded_model_displaces_nobody() -> None:
 
 
 def test_persistent_models_stay_for_whoever_comes() -> None:
+    """R44."""
     play = Drama(groups={"keep": group("a", persistent=True)}, a=model(), b=model(), c=model()).idle("a").idle("b")
     # Loading a came first; then b joined, which cannot displace it.
     assert play.arrives("c1") == ["stop b"]
