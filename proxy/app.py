@@ -5,6 +5,7 @@
       the core's clock
       HTTP                     a task per connection
       watchdog                 the service manager's, if there is one
+      reloads                  and what asks for them: SIGHUP, a watch on the file
       signals
 
 Shutdown goes the other way: HTTP stops accepting, the core refuses who waits and lets who is served finish, the servers
@@ -19,23 +20,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Final
 
 import trio
 
 from states.core import Core
+from states.residency import policy_of
 from states.settings import GroupId, ModelId
 
 from . import logs
-from .config import Config
+from .config import Config, ModelConfig
 from .driver import Driver
 from .groups import GroupShell, Launcher
 from .launcher import ProcessLauncher
 from .listeners import ListenError, address_of, close_listener, open_listeners
 from .notify import ServiceManager, take_service_manager
 from .processes import KILL_S, adopt_orphans
+from .reload import Reloader
 from .routes import Routes
 from .server import HttpServer
 
@@ -49,21 +53,67 @@ class Proxy:
 
     def __init__(self, config: Config, launch: Launcher) -> None:
         """Put the parts together; nothing runs yet."""
-        core = Core(config.settings)
-        self.driver: Final = Driver(core)
+        self.config = config
+        """What holds now."""
+        self.driver: Final = Driver(Core(config.settings))
         self.routes: Final = Routes(config, self.driver)
-        self.groups: Final = _shells(core, config, launch, self.driver)
+        self.groups: Final[dict[GroupId, GroupShell]] = {}
+        self._launch = launch
+        self._nursery: trio.Nursery | None = None
+        self._open_groups()
         self.driver.attach(self.groups)
 
     def start(self, nursery: trio.Nursery) -> None:
         """Start what runs as long as the proxy does."""
+        self._nursery = nursery
         nursery.start_soon(self.driver.keep_time, name="clock")
-        for group, shell in self.groups.items():
-            nursery.start_soon(shell.live, name=f"group {group}")
+        for shell in self.groups.values():
+            nursery.start_soon(shell.live, name=f"group {shell.group}")
+
+    def reconfigure(self, config: Config, restart: frozenset[ModelId]) -> trio.Event:
+        """Go over to another configuration, in one step.
+
+        Args:
+            config: what holds from now on; what was already begun goes on as it was.
+            restart: the models whose server is not what it asks for any more.
+
+        Returns:
+            Set when whatever had to end for it has ended.
+        """
+        preloads = tuple(model for model in config.preload if model in restart or model not in self.config.preload)
+        self.config = config
+        logs.configure(config.log_level, config.log_format)
+        self.routes.reconfigure(config)
+        self._open_groups()
+        ended = self.driver.reconfigure(config.settings, restart)
+        self.driver.preload(preloads)
+        return ended
+
+    def close_groups(self) -> None:
+        """End the shells of groups that there are no more."""
+        for group in self.groups.keys() - self.driver.groups():
+            self.groups.pop(group).end()
+
+    def _open_groups(self) -> None:
+        for group in policy_of(self.config.settings).group_of.values():
+            if group not in self.groups:
+                shell = GroupShell(group, self._launch, self._config_of, self.driver.feed, self.driver.story)
+                self.groups[group] = shell
+                if self._nursery is not None:
+                    self._nursery.start_soon(shell.live, name=f"group {group}")
+
+    def _config_of(self, model: ModelId) -> ModelConfig:
+        return self.config.models[model]
 
 
-def serve(config: Config) -> int:
-    """Serve until told to end, and return the exit code: 0, or 1 if it went wrong."""
+def serve(config: Config, read: Callable[[], Config], *, is_watched: bool = False) -> int:
+    """Serve until told to end, and return the exit code: 0, or 1 if it went wrong.
+
+    Args:
+        config: what holds at first.
+        read: reads what is to hold after a reload; raises ConfigError.
+        is_watched: reload when the file changes, not only when asked.
+    """
     logs.configure(config.log_level, config.log_format)
     faulthandler.enable()  # a watchdog ends what is stuck by SIGABRT: then it says where
     manager = take_service_manager(os.environ)
@@ -76,33 +126,46 @@ def serve(config: Config) -> int:
             close_listener(listener)
         print(f"trio-swap: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
         return 1
-    return trio.run(_run, config, listeners, manager)
+    return trio.run(_run, config, read, is_watched, listeners, manager)
 
 
-async def _run(config: Config, listeners: list[socket.socket], manager: ServiceManager) -> int:
+async def _run(
+    config: Config,
+    read: Callable[[], Config],
+    is_watched: bool,  # noqa: FBT001 - Trio starts with positions
+    listeners: list[socket.socket],
+    manager: ServiceManager,
+) -> int:
     async with AsyncExitStack() as stack:
         # Before anything is started: a signal from now on is an orderly shutdown.
         signals = stack.enter_context(trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM))
+        hang_ups = stack.enter_context(trio.open_signal_receiver(signal.SIGHUP))
         await stack.enter_async_context(adopt_orphans())
         nursery = await stack.enter_async_context(trio.open_nursery())
-        proxy = Proxy(config, ProcessLauncher(config))
+        proxy = Proxy(config, ProcessLauncher(config.start_port))
         proxy.start(nursery)
+        reloader = Reloader(config, read, proxy.reconfigure, proxy.close_groups)
+        proxy.routes.attach(reloader)
         http = HttpServer(proxy.routes, listeners, send_timeout_s=config.send_timeout_s)
         await nursery.start(http.run)
         _announce(config, listeners)
         nursery.start_soon(manager.feed_watchdog, proxy.driver.check_health, name="watchdog")
         await manager.ready(f"serving {', '.join(config.models)}")
         proxy.driver.preload(config.preload)
-        code = await _until_told(proxy, http, signals, config, manager)
+        nursery.start_soon(reloader.run, name="reloads")
+        nursery.start_soon(_reload_on_hang_up, hang_ups, reloader, name="SIGHUP")
+        if is_watched:
+            from .watching import watch_files  # noqa: PLC0415 - who does not watch does not wait for it
+
+            told = partial(reloader.ask, "a file has changed")
+            nursery.start_soon(watch_files, config.files, config.digest, told, name="watch")
+        code = await _until_told(proxy, http, signals, manager)
         nursery.cancel_scope.cancel()
     return code
 
 
-async def _until_told(
-    proxy: Proxy, http: HttpServer, signals: AsyncIterator[int], config: Config, manager: ServiceManager
-) -> int:
+async def _until_told(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int], manager: ServiceManager) -> int:
     """Wait for a signal, shut down in order, and return the exit code; if the core breaks down meanwhile: at once."""
-    drain_s = config.shutdown_timeout_s
     async with trio.open_nursery() as nursery:
 
         async def collapse() -> None:
@@ -111,6 +174,8 @@ async def _until_told(
 
         nursery.start_soon(collapse)
         number = await anext(signals)
+        config = proxy.config
+        drain_s = config.shutdown_timeout_s
         _LOG.info("%s: shutting down, requests being served may finish within %g s", _name(number), drain_s)
         nursery.start_soon(_hurry, proxy, http, signals)
         await manager.stopping(f"requests being served may finish within {drain_s:g} s", _longest_end_s(config))
@@ -128,6 +193,24 @@ async def shut_down(proxy: Proxy, http: HttpServer, drain_s: float) -> None:
     await http.ended.wait()
 
 
+async def _reload_on_hang_up(hang_ups: AsyncIterator[int], reloader: Reloader) -> None:
+    """SIGHUP asks for a reload; it is also what a terminal leaves behind that was closed, and then it means the end."""
+    began_at_terminal = _has_terminal()
+    async for _ in hang_ups:
+        if began_at_terminal and not _has_terminal():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            reloader.ask("SIGHUP")
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 async def _hurry(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int]) -> None:
     async for number in signals:
         _LOG.info("%s again: shutting down at once", _name(number))
@@ -139,13 +222,6 @@ def _longest_end_s(config: Config) -> float:
     """What an orderly end may take: the last seat, the slowest server, last words, and what SIGKILL does not end."""
     grace_s = max(model.unload_timeout_s for model in config.settings.models.values())
     return config.shutdown_timeout_s + grace_s + KILL_S + 2 * _LAST_WORDS_S
-
-
-def _shells(core: Core, config: Config, launch: Launcher, driver: Driver) -> dict[GroupId, GroupShell]:
-    timeouts: dict[GroupId, dict[ModelId, float]] = {}
-    for model, group in core.world.residency.group_of.items():
-        timeouts.setdefault(group, {})[model] = config.models[model].load_timeout_s
-    return {group: GroupShell(group, launch, loads, driver.feed, driver.story) for group, loads in timeouts.items()}
 
 
 def _announce(config: Config, listeners: list[socket.socket]) -> None:

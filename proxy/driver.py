@@ -34,6 +34,7 @@ from states.events import (
     AskerId,
     Event,
     PreloadAsked,
+    SettingsChanged,
     ShutdownAsked,
     ShutdownHurried,
     TicketArrived,
@@ -42,7 +43,7 @@ from states.events import (
     TimePassed,
     UnloadAsked,
 )
-from states.settings import GroupId, ModelId, TicketId
+from states.settings import GroupId, ModelId, Settings, TicketId
 from states.views import Snapshot
 
 from .groups import GroupShell, Run
@@ -170,6 +171,16 @@ class Driver:
         asker, done = self._ask()
         self.feed(UnloadAsked(asker=asker, models=models))
         await done.wait()
+
+    def reconfigure(self, settings: Settings, restart: frozenset[ModelId]) -> trio.Event:
+        """Go over to other settings; the event: nothing is left of the servers that had to end for it."""
+        asker, done = self._ask()
+        self.feed(SettingsChanged(asker=asker, settings=settings, restart=restart))
+        return done
+
+    def groups(self) -> frozenset[GroupId]:
+        """The process groups that there are."""
+        return frozenset(self._core.world.groups)
 
     def preload(self, models: tuple[ModelId, ...]) -> None:
         """Have models loaded where nobody has to leave for them."""

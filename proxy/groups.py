@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from math import inf
 from typing import Final, Protocol
@@ -24,6 +24,7 @@ import trio
 from states.events import Event, Failure, ServerFailed, ServerReady, ServerStopped
 from states.settings import GroupId, ModelId, TicketId
 
+from .config import ModelConfig
 from .upstream import Upstream
 
 _LOG: Final = logging.getLogger("trio_swap.groups")
@@ -55,16 +56,16 @@ class Server(Protocol):
         """Ask it to end and wait until nothing is left of it. May be cancelled: what is left is killed."""
 
 
-Launcher = Callable[[ModelId], AbstractAsyncContextManager[Server]]
+Launcher = Callable[[ModelConfig], AbstractAsyncContextManager[Server]]
 """Starts a model's server. Raises LaunchError."""
 
 
 class Run:
     """One server of a group, from the order to start it until nothing is left of it."""
 
-    def __init__(self, model: ModelId, load_timeout_s: float) -> None:
-        self.model: Final = model
-        self.load_timeout_s: Final = load_timeout_s
+    def __init__(self, config: ModelConfig) -> None:
+        self.config: Final = config
+        """As it was when the order came: a later change of it is for the next server."""
         self.service: Final = trio.CancelScope()
         """Ends when the server is of no more use: an order to stop cancels it, even before it is entered."""
         self.unloading: Final = trio.CancelScope(shield=True)
@@ -90,7 +91,7 @@ class GroupShell:
         self,
         group: GroupId,
         launch: Launcher,
-        load_timeouts_s: Mapping[ModelId, float],
+        config_of: Callable[[ModelId], ModelConfig],
         feed: Callable[[Event], None],
         story: Callable[[GroupId], list[str]],
     ) -> None:
@@ -99,7 +100,7 @@ class GroupShell:
         Args:
             group: whose servers these are.
             launch: starts a server.
-            load_timeouts_s: seconds that each model of the group may take to get ready.
+            config_of: how a model is started, as the configuration says now.
             feed: takes the facts; never waits, never raises.
             story: what happened to a group lately, for the log.
         """
@@ -107,7 +108,7 @@ class GroupShell:
         self.run: Run | None = None
         """The server that there is."""
         self._launch = launch
-        self._load_timeouts_s = load_timeouts_s
+        self._config_of = config_of
         self._feed = feed
         self._story = story
         # The core never orders a start before the last server has stopped: one place is enough.
@@ -115,7 +116,7 @@ class GroupShell:
 
     def start(self, model: ModelId) -> None:
         """Order a server; the order stands even if a stop overtakes it."""
-        self.run = Run(model, self._load_timeouts_s[model])
+        self.run = Run(self._config_of(model))
         self._orders_in.send_nowait(self.run)
 
     def stop(self, grace_s: float) -> None:
@@ -124,8 +125,12 @@ class GroupShell:
             self.run.unloading.deadline = min(self.run.unloading.deadline, trio.current_time() + grace_s)
             self.run.service.cancel()
 
+    def end(self) -> None:
+        """Take no more orders: `live` returns. There must be no server."""
+        self._orders_in.close()
+
     async def live(self) -> None:
-        """Carry out orders until cancelled; then the server that there is gets a second to stop."""
+        """Carry out orders until `end`, or until cancelled; then the server that there is gets a second to stop."""
         async with self._orders:
             async for run in self._orders:
                 await self._survive(run)
@@ -143,7 +148,7 @@ class GroupShell:
     async def _serve(self, run: Run) -> None:
         if run.service.cancel_called:
             return  # told to stop before it was started
-        async with self._launch(run.model) as server:
+        async with self._launch(run.config) as server:
             run.server = server
             try:
                 with run.service:
@@ -160,15 +165,16 @@ class GroupShell:
         """A bug of ours fails this group's tickets, and must not take the other groups along."""
         told = "\n".join([*self._story(self.group), *traceback.format_exception(error)])
         _LOG.critical("group %s: a bug in the proxy; what happened before, and where it is:\n%s", self.group, told)
-        detail = f"the proxy has a bug that concerns {run.model}; its log tells more"
+        detail = f"the proxy has a bug that concerns {run.config.id}; its log tells more"
         failure = Failure.DIED if run.ready else Failure.LOAD_FAILED
         self._feed(ServerFailed(group=self.group, failure=failure, detail=detail))
 
     async def _load(self, run: Run, server: Server) -> None:
-        with trio.move_on_after(run.load_timeout_s) as loading:
+        model, patience_s = run.config.id, run.config.load_timeout_s
+        with trio.move_on_after(patience_s) as loading:
             await server.until_ready()
         if loading.cancelled_caught:
-            detail = f"{run.model} was not ready within {run.load_timeout_s:g} s (load_timeout): {server.unready()}"
+            detail = f"{model} was not ready within {patience_s:g} s (load_timeout): {server.unready()}"
             self._feed(ServerFailed(group=self.group, failure=Failure.LOAD_TIMEOUT, detail=detail))
         else:
             run.ready = True
@@ -177,7 +183,7 @@ class GroupShell:
     async def _watch(self, run: Run, server: Server) -> None:
         how = await server.ended()
         failure, when = (Failure.DIED, "") if run.ready else (Failure.LOAD_FAILED, " before it was ready")
-        self._feed(ServerFailed(group=self.group, failure=failure, detail=f"{run.model} ended{when}: {how}"))
+        self._feed(ServerFailed(group=self.group, failure=failure, detail=f"{run.config.id} ended{when}: {how}"))
 
     async def _stop(self, run: Run, server: Server) -> None:
         # Servers wait for their clients, some for ever: no connection may be open when they are told to stop.

@@ -11,7 +11,7 @@ import trio
 
 from states.settings import ModelId
 
-from .config import Config, ModelConfig
+from .config import ModelConfig
 from .groups import LaunchError
 from .ports import PortPool, PortsExhausted
 from .processes import Command, ServerProcess, SpawnError, describe_exit, open_process
@@ -60,31 +60,29 @@ class ProcessServer:
 
 
 class ProcessLauncher:
-    """Starts the servers of a configuration; the instance is the `groups.Launcher`."""
+    """Starts servers, each on a port of its own; the instance is the `groups.Launcher`."""
 
-    def __init__(self, config: Config) -> None:
-        self._models = config.models
-        self._ports = PortPool(config.start_port)
+    def __init__(self, start_port: int) -> None:
+        self._ports = PortPool(start_port)
         self._last_port: dict[ModelId, int] = {}
 
     @asynccontextmanager
-    async def __call__(self, model_id: ModelId) -> AsyncIterator[ProcessServer]:
+    async def __call__(self, model: ModelConfig) -> AsyncIterator[ProcessServer]:
         """Start a model's server; at the end of the block nothing is left of it.
 
         Raises:
             LaunchError: no port is free, its own is taken, or the command cannot be started.
         """
-        model = self._models[model_id]
         if model.is_port_fixed and model.check_endpoint is not None:
             await _until_vacant(model)
-        log = logging.getLogger(f"trio_swap.models.{model_id}")
+        log = logging.getLogger(f"trio_swap.models.{model.id}")
         try:
-            port = self._ports.take(self._last_port.get(model_id)) if model.needs_port else 0
+            port = self._ports.take(self._last_port.get(model.id)) if model.needs_port else 0
         except PortsExhausted as error:
-            raise LaunchError(f"{model_id} has no port: {error}") from error
+            raise LaunchError(f"{model.id} has no port: {error}") from error
         try:
-            async with open_process(_command(model, port), name=model_id, on_line=log.debug) as process:
-                self._last_port[model_id] = port
+            async with open_process(_command(model, port), name=model.id, on_line=log.debug) as process:
+                self._last_port[model.id] = port
                 yield ProcessServer(model, process, model.url(port))
         except SpawnError as error:
             raise LaunchError(str(error)) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -21,8 +21,9 @@ from .asking import Gone, find_model, key_of, model_of, nothing_at, read_body
 from .config import Config
 from .driver import Driver, Place, Refused
 from .relay import Relay
+from .reload import Reloader
 from .replies import Problem, problem_of, send_json, send_problem
-from .status import model_entry, model_list, queue_view, running_view
+from .status import model_entry, model_list, queue_view, reload_view, running_view
 from .upstream import ConnectFailed, UpstreamError
 
 _LOG: Final = logging.getLogger("trio_swap.requests")
@@ -44,18 +45,28 @@ class Routes:
 
     def __init__(self, config: Config, driver: Driver) -> None:
         """Serve the models of `config` through `driver`."""
-        self._config = config
         self._driver = driver
+        self._reloader: Reloader | None = None
+        self.reconfigure(config)
+        self._own: dict[str, dict[str, _Answer]] = {
+            "/health": {"GET": self._health},
+            "/v1/models": {"GET": self._models},
+            "/running": {"GET": self._running},
+            "/api/queue": {"GET": self._queue},
+            "/api/models/unload": {"POST": self._unload_all},
+            "/api/reload": {"GET": self._last_reload, "POST": self._reload},
+        }
+
+    def attach(self, reloader: Reloader) -> None:
+        """Let clients ask for a reload too."""
+        self._reloader = reloader
+
+    def reconfigure(self, config: Config) -> None:
+        """Answer by another configuration from now on."""
+        self._config = config
         self._keys = tuple(key.encode() for key in config.api_keys)
         # Keys of ours are none of a server's business; keys that we do not ask for may be the server's own.
         self._withheld = _KEY_HEADERS if self._keys else frozenset[bytes]()
-        self._own: dict[str, tuple[str, _Answer]] = {
-            "/health": ("GET", self._health),
-            "/v1/models": ("GET", self._models),
-            "/running": ("GET", self._running),
-            "/api/queue": ("GET", self._queue),
-            "/api/models/unload": ("POST", self._unload_all),
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,24 +81,26 @@ class Routes:
         path, method = scope["path"], scope["method"]
         if self._keys and path not in _OPEN_PATHS:
             self._authorize(scope)
-        wanted, answer = self._target(path)
-        if method != wanted and (method, wanted) != ("HEAD", "GET"):
-            raise _wrong_method(path, method, wanted)
+        answers = self._answers(path)
+        asked = "GET" if method == "HEAD" else method
+        if asked not in answers:
+            raise _wrong_method(path, method, tuple(answers))
+        answer = answers[asked]
         if answer is None:
             await self._relay(scope, receive, send)
         else:
             await send_json(scope, send, await answer(path))
 
-    def _target(self, path: str) -> tuple[str, _Answer | None]:
-        """What a path is: its method, and the answer of our own; None: it is relayed."""
+    def _answers(self, path: str) -> Mapping[str, _Answer | None]:
+        """What a path takes: the answer of our own to each method; None: it is relayed."""
         if path in self._own:
             return self._own[path]
         if path.startswith(_MODELS):
-            return "GET", self._model
+            return {"GET": self._model}
         if path.startswith(_UNLOAD):
-            return "POST", self._unload_one
+            return {"POST": self._unload_one}
         if (path.startswith("/v1/") and not path.startswith("/v1/v1/")) or path in _RELAYED:
-            return "POST", None
+            return {"POST": None}
         raise nothing_at(path)
 
     def _authorize(self, scope: Scope) -> None:
@@ -166,6 +179,19 @@ class Routes:
         driver = self._driver
         return queue_view(driver.snapshot(), driver.history, self._config.settings.strategy)
 
+    async def _reload(self, _path: str) -> object:
+        if self._reloader is None:
+            raise nothing_at("/api/reload")
+        outcome = await self._reloader.ask("asked to reload").outcome()
+        if outcome.differences is None:
+            message = f"the configuration is wrong, and stays as it was:\n{outcome.report}"
+            raise Problem(status=HTTPStatus.UNPROCESSABLE_ENTITY, code="invalid_configuration", message=message)
+        return reload_view(outcome, trio.current_time())
+
+    async def _last_reload(self, _path: str) -> object:
+        outcome = None if self._reloader is None else self._reloader.last
+        return {"reload": None if outcome is None else reload_view(outcome, trio.current_time())}
+
     async def _unload_all(self, _path: str) -> object:
         await self._driver.unload(tuple(self._config.models))
         return {"msg": "ok"}
@@ -190,8 +216,8 @@ def _broken_off(place: Place, broken: UpstreamError | None) -> Problem:
     return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=message)
 
 
-def _wrong_method(path: str, method: str, wanted: str) -> Problem:
-    allowed = "GET, HEAD" if wanted == "GET" else wanted
+def _wrong_method(path: str, method: str, taken: Sequence[str]) -> Problem:
+    allowed = ", ".join("GET, HEAD" if each == "GET" else each for each in taken)
     return Problem(
         status=HTTPStatus.METHOD_NOT_ALLOWED,
         code="method_not_allowed",

@@ -15,6 +15,7 @@ from states.views import GroupView, Snapshot, TicketView
 from .answers import CountsAnswer, GroupAnswer, QueueAnswer, SwapAnswer, TicketAnswer
 from .config import Config, ModelConfig
 from .history import History, Swap
+from .reload import Reloaded
 
 _STARTED: Final = int(time.time())
 """Model lists want to know when a model was made; all that is known is since when it is served here."""
@@ -58,6 +59,15 @@ def model_entry(model: ModelConfig) -> dict[str, object]:
     if model.description:
         entry["description"] = model.description
     return entry
+
+
+def reload_view(outcome: Reloaded, now: float) -> dict[str, object]:
+    """How a reload went; `now` on the clock of `outcome.at`."""
+    found = outcome.differences
+    changes = {} if found is None else asdict(found)
+    return {"ok": found is not None, "age_s": round(now - outcome.at, 3), "cause": outcome.cause, **changes} | {
+        "report": outcome.report
+    }
 
 
 def running_view(snapshot: Snapshot) -> dict[str, object]:

@@ -23,6 +23,7 @@ from .events import (
     ServerFailed,
     ServerReady,
     ServerStopped,
+    SettingsChanged,
     ShutdownAsked,
     ShutdownHurried,
     TicketArrived,
@@ -34,6 +35,7 @@ from .events import (
 from .group import Group, GroupLife, GroupState, Pressure, Signal
 from .moves import Moves, paused
 from .reasons import sentence
+from .reconfiguring import gone, reconfigure, release
 from .scheduler import Claim
 from .settings import GroupId, ModelId, Settings, TicketId
 from .views import Snapshot, TicketView, snapshot, view_ticket
@@ -153,14 +155,12 @@ class Core:
                 return self._end(ticket, served=True)
             case TicketLeft(ticket=ticket):
                 return self._end(ticket, served=False)
-            case ServerReady(group=group):
-                self._ready(self._group(group))
-            case ServerFailed():
-                self._fail(event)
-            case ServerStopped(group=group):
-                self._moves.stopped(self._group(group))
+            case ServerReady() | ServerFailed() | ServerStopped():
+                self._hear_of_server(event)
             case UnloadAsked():
                 self._unload(event)
+            case SettingsChanged():
+                self._reconfigure(event)
             case PreloadAsked(models=models):
                 self._want_loaded(models)
             case ShutdownAsked(asker=asker, drain_s=drain_s):
@@ -173,21 +173,36 @@ class Core:
                 assert_never(event)
         return True
 
+    def _hear_of_server(self, event: ServerReady | ServerFailed | ServerStopped) -> None:
+        group = self._group(event.group)
+        stopping = group.state is GroupState.UNLOADING  # told to while the news was under way: it may end as it likes
+        match event:
+            case ServerReady():
+                if not stopping:
+                    self._moves.ready(group)
+            case ServerFailed():
+                if not stopping:
+                    self._moves.fail(group, event.failure, event.detail)
+            case ServerStopped():
+                self._moves.stopped(group)
+                if self.world.leaving:
+                    release(self.world)
+
     def _arrive(self, event: TicketArrived) -> bool:
         world = self.world
         model = self._model(event.model)
         if event.ticket in world.tickets:
             raise CoreError(f"ticket {event.ticket} arrived twice")
         priority = model.settings.priority if event.priority is None else event.priority
-        patience = model.settings.max_wait_s if world.holds_count and model.settings.max_wait_s > 0 else inf
         ticket = Ticket(
             id=event.ticket,
             model=model.id,
             priority=priority,
             arrived_at=world.clock,
             number=world.arrivals,
-            deadline=world.clock + patience,
+            deadline=world.deadline_of(model, world.clock),
             rank=Rank(0, 0),
+            own_priority=event.priority,
         )
         world.arrivals += 1
         ticket.rank = ticket.rank_at(world.clock, world.settings.strategy)
@@ -204,6 +219,8 @@ class Core:
         world = self.world
         if world.shutting_down:
             return self._unloaded(model.id)
+        if model.id not in world.settings.models:
+            return gone(model.id)
         if model.paused_until > world.clock:
             return paused(model, world.clock)
         if len(model.line) < model.settings.queue_limit:
@@ -232,15 +249,6 @@ class Core:
         self._moves.dequeue(ticket)
         return first
 
-    def _ready(self, group: Group) -> None:
-        if group.state is not GroupState.UNLOADING:  # else it was told to stop while the news was under way
-            self._moves.ready(group)
-
-    def _fail(self, event: ServerFailed) -> None:
-        group = self._group(event.group)
-        if group.state is not GroupState.UNLOADING:  # what is being stopped may end as it likes
-            self._moves.fail(group, event.failure, event.detail)
-
     def _unload(self, event: UnloadAsked) -> None:
         models = [self._model(model) for model in event.models]
         for model in models:
@@ -248,6 +256,12 @@ class Core:
             self._moves.unload(model, drain, None if event.keep_waiting else self._unloaded(model.id))
         self.world.preloads = [model for model in self.world.preloads if model not in event.models]
         self._await_stops(event.asker, models)
+
+    def _reconfigure(self, event: SettingsChanged) -> None:
+        if self.world.shutting_down:
+            self._await_stops(event.asker, [])
+        else:
+            self._await_stops(event.asker, reconfigure(self.world, self._moves, event))
 
     def _want_loaded(self, models: tuple[ModelId, ...]) -> None:
         if not self.world.shutting_down:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
-from .settings import GroupId, ModelId, TicketId
+from .settings import GroupId, ModelId, Settings, TicketId
 
 AskerId = NewType("AskerId", int)
 """Whoever asked for an unload and is answered when the servers have stopped."""
@@ -82,6 +82,16 @@ class UnloadAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged:
+    """The configuration was read again and has changed; the asker is answered when what had to end for it has ended."""
+
+    asker: AskerId
+    settings: Settings
+    restart: frozenset[ModelId] = frozenset()
+    """Models whose server is not what the configuration asks for any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreloadAsked:
     """Somebody wants models loaded where nobody has to leave for them."""
 
@@ -114,6 +124,7 @@ Event = (
     | ServerFailed
     | ServerStopped
     | UnloadAsked
+    | SettingsChanged
     | PreloadAsked
     | ShutdownAsked
     | ShutdownHurried

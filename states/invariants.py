@@ -56,6 +56,19 @@ def _derived(world: World) -> Iterator[str]:
         yield "a ticket is lost, or stands in two places"
 
 
+def _leaving(world: World) -> Iterator[str]:
+    for model in world.models.values():
+        there = model.resident or any(group.server == model.id for group in world.groups.values())
+        if model.id in world.leaving and not there:
+            yield f"{model.id} leaves, and nothing is left of it"
+        if model.id in world.leaving and model.resident and not model.group.closing:
+            yield f"{model.id} leaves, and was not asked to unload"
+        if model.id not in world.leaving and world.policy.group_of.get(model.id) != model.group.id:
+            yield f"{model.id} is not in the group that the settings give it"
+    if world.groups != {model.group.id: model.group for model in world.models.values()}:
+        yield "there are other groups than those of the models"
+
+
 def _lines(world: World) -> Iterator[str]:
     for model in world.models.values():
         entries = model.line.ranked
@@ -103,7 +116,7 @@ def _seats(world: World) -> Iterator[str]:
 
 
 def _seats_of(model: Model) -> Iterator[str]:
-    if len(model.seated) > model.settings.concurrency:
+    if len(model.seated) > model.settings.concurrency + model.surplus:
         yield f"{model.id} has more tickets seated than seats"
     if model.resident and model.group.committed and not model.seated:
         yield f"{model.id} is committed for nobody"
@@ -135,5 +148,5 @@ def _settled(world: World) -> Iterator[str]:
             yield f"ticket {ticket.id} waits for nothing"
 
 
-_DERIVED: Final[tuple[Rule, ...]] = (_derived, _lines)
+_DERIVED: Final[tuple[Rule, ...]] = (_derived, _leaving, _lines)
 _RULES: Final[tuple[Rule, ...]] = (*_DERIVED, _groups, _seats, _settled)

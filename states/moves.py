@@ -60,6 +60,7 @@ class Moves:
         """Give a seat back; the last one starts the hold, or lets an unload that was asked begin."""
         model = self._world.models[ticket.model]
         del model.seated[ticket.id]
+        model.surplus = max(0, min(model.surplus, len(model.seated) - model.settings.concurrency))
         if model.seated or not model.in_place or not model.group.loaded:
             return
         model.group.idle_since = self._world.clock
@@ -84,6 +85,7 @@ class Moves:
             granted = ticket.granted_at is not None
             self.effects.append((CutSeat if granted else RefuseTicket)(ticket=ticket.id, refusal=refusal))
         model.seated.clear()
+        model.surplus = 0
 
     def _grant(self, ticket: Ticket, model: Model) -> None:
         ticket.granted_at = self._world.clock
@@ -93,6 +95,7 @@ class Moves:
         """Seats on a load that will not be: whoever has one waits again."""
         seated = list(model.seated.values())
         model.seated.clear()
+        model.surplus = 0
         for ticket in seated:
             self.enqueue(ticket)
 

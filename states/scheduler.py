@@ -13,7 +13,7 @@ from math import inf
 
 from .group import Pressure
 from .reasons import Closing, Held, InFlight, Loading, Obstacle, Outranked, Reason, SeatsFull, Stopping
-from .settings import GroupId, ModelId
+from .settings import GroupId
 from .waiting import Ticket
 from .world import Model, World
 
@@ -39,7 +39,7 @@ def seatable(world: World, model: Model, ticket: Ticket) -> bool:
 def shut_by(world: World, ticket: Ticket) -> Ticket | None:
     """Rule 1, the gate: the rival that outranks `ticket`, if any."""
     for rival in world.contenders():
-        if rival.rank < ticket.rank and ticket.model in world.residency.displaced_by(rival.model):
+        if rival.rank < ticket.rank and world.displaces(rival.model, ticket.model):
             return rival
     return None
 
@@ -60,7 +60,7 @@ def commits_at_once(world: World, ticket: Ticket) -> bool:
     Behind another of its model it would not: what is in the way of the better rank is in its own way too.
     """
     model = world.models[ticket.model]
-    if model.resident:
+    if model.resident or model.id in world.leaving:
         return False
     others = (head for head in world.absent_heads() if head.model != ticket.model)
     return any(claim.ticket is ticket and not claim.obstacles for claim in _claims(world, (ticket, *others)))
@@ -75,13 +75,13 @@ def _claims(world: World, heads: Iterable[Ticket]) -> list[Claim]:
 
 def _claim(world: World, ticket: Ticket, earlier: list[Claim]) -> Claim:
     model = world.models[ticket.model]
-    victims = tuple(world.models[victim] for victim in world.residency.victims(ticket.model, world.residents))
+    victims = world.victims(ticket.model)
     footprint = frozenset({model.group.id, *(victim.group.id for victim in victims)})
     obstacles: list[Obstacle] = [
         *_outranked(world, ticket, footprint, earlier),
         *(InFlight(victim=victim.id, seats_taken=len(victim.seated)) for victim in victims if victim.seated),
         *_holds(world, ticket, victims),
-        *(Stopping(model=server) for server in in_the_way(world, model)),
+        *(Stopping(model=server) for server in world.in_the_way(model.id)),
     ]
     return Claim(ticket=ticket, victims=victims, footprint=footprint, obstacles=tuple(obstacles))
 
@@ -93,7 +93,7 @@ def _outranked(
         first = claim.ticket
         if first.rank >= ticket.rank:
             return  # nor does anybody who comes after it
-        if ticket.model in world.residency.displaced_by(first.model) or footprint & claim.footprint:
+        if footprint & claim.footprint or world.displaces(first.model, ticket.model):
             yield outranked(world, first, ticket)
             return  # one is enough to wait for, and to tell
 
@@ -134,14 +134,6 @@ def bypass(world: World, ticket: Ticket, victim: Model) -> str | None:
     return None
 
 
-def in_the_way(world: World, model: Model) -> Iterator[ModelId]:
-    """The models being unloaded that must have stopped before `model`, itself perhaps, can be committed."""
-    displaced = world.residency.displaced_by(model.id)
-    for group in world.stopping.values():
-        if group.server is not None and (group is model.group or group.server in displaced):
-            yield group.server
-
-
 def pressures(made: list[Claim]) -> dict[GroupId, tuple[Pressure, Claim]]:
     """Which claims ask resident models to leave, and what keeps them out; groups that none asks are left out."""
     asked: dict[GroupId, tuple[Pressure, Claim]] = {}
@@ -177,20 +169,21 @@ def may_preload(world: World, model: Model, made: list[Claim]) -> Preload:
     """Rule 13: behind every ticket, and only where nobody must leave."""
     if model.resident:
         return Preload.DONE
-    if world.residency.victims(model.id, world.residents) or model.paused_until > world.clock:
+    if model.id in world.leaving:
+        return Preload.WAIT
+    if world.victims(model.id) or model.paused_until > world.clock:
         return Preload.NEVER
     for claim in made:
-        if model.id in world.residency.displaced_by(claim.ticket.model) or model.group.id in claim.footprint:
+        if world.displaces(claim.ticket.model, model.id) or model.group.id in claim.footprint:
             return Preload.WAIT
-    return Preload.WAIT if any(in_the_way(world, model)) else Preload.NOW
+    return Preload.WAIT if any(world.in_the_way(model.id)) else Preload.NOW
 
 
 def place_free_in_s(world: World, model: Model) -> float:
     """Rule 9: about how many seconds pass until a place in the line of `model` is free, from measured times."""
     wait = model.estimates.service.expected_s / model.settings.concurrency
     if not model.in_place or not model.group.loaded:
-        victims = world.residency.victims(model.id, world.residents)
-        wait += max((world.models[victim].estimates.stop.expected_s for victim in victims), default=0.0)
+        wait += max((victim.estimates.stop.expected_s for victim in world.victims(model.id)), default=0.0)
         wait += model.estimates.load.expected_s
     return wait
 
@@ -220,5 +213,7 @@ def reason(world: World, ticket: Ticket, made: list[Claim]) -> Reason | None:
             return SeatsFull(model=model.id, concurrency=model.settings.concurrency)
         rival = shut_by(world, ticket)
         return None if rival is None else outranked(world, rival, ticket)
+    if model.id in world.leaving:
+        return Stopping(model=model.id)
     obstacles = next((claim.obstacles for claim in made if claim.ticket.model == ticket.model), ())
     return obstacles[0] if obstacles else None

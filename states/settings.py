@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
+
+if TYPE_CHECKING:
+    from .matrix import Matrix
 
 ModelId = NewType("ModelId", str)
 GroupId = NewType("GroupId", str)
@@ -66,4 +69,6 @@ class Settings:
     models: Mapping[ModelId, ModelSettings]
     groups: Mapping[str, GroupSettings] = field(default_factory=dict)
     """By name. Models in none of them share `DEFAULT_GROUP`."""
+    matrix: Matrix | None = None
+    """Sets of models that may be there together, in place of groups."""
     strategy: Strategy = Strategy.FIFO_PLUS

@@ -37,6 +37,8 @@ class Ticket:
     deadline: float
     """The time from which on it is overdue; inf: never."""
     rank: Rank
+    own_priority: int | None = None
+    """What it arrived with; None: its priority is its model's."""
     boost: float = inf
     """The deadline of the overdue ticket that it ranks with, while its model is resident; inf: none."""
     granted_at: float | None = None
@@ -94,6 +96,13 @@ class Line:
         self.remove(ticket)
         ticket.rank = ticket.rank_at(now, strategy)
         self.add(ticket, now)
+
+    def rebuild(self, now: float, strategy: Strategy) -> None:
+        """Put everybody where rank and deadline say that were just changed."""
+        tickets, self.ranked, self.due, self.next_due = list(self), [], [], inf
+        for ticket in tickets:
+            ticket.rank = ticket.rank_at(now, strategy)
+            self.add(ticket, now)
 
     def mark_overdue(self, now: float, strategy: Strategy) -> bool:
         """Give the tickets whose deadline has come the rank of overdue ones, and say whether that changed the head."""

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from proxy.config import Config, effective
-from states.residency import Residency
+from states.residency import policy_of
 
 from .reading_config import CONFIG_HELP, load
 
@@ -41,12 +41,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _explanation(config: Config) -> list[str]:
-    residency = Residency(config.settings)
+    policy = policy_of(config.settings)
     strategy = config.settings.strategy.value
     lines = [f"{config.path} is right: {_count(len(config.models), 'model')}, strategy {strategy}", ""]
     widest = max(len(model) for model in config.models)
     for model in config.models:
-        displaced = residency.displaced_by(model)
+        displaced = policy.displaced_by(model)
         victims = [each for each in config.models if each in displaced]
         lines.append(f"loading  {model:<{widest}}  unloads  {', '.join(victims) or 'nothing'}")
     if config.unprotected:

@@ -7,13 +7,16 @@ import sys
 from dataclasses import replace
 from typing import Final
 
+from proxy.config import Config, load_config
+
 from .reading_config import CONFIG_HELP, load
 
 DESCRIPTION: Final = """\
 Serve the models of a configuration file until SIGINT (Ctrl-C) or SIGTERM. Then
 no request is accepted any more, those being served may finish within
 server.shutdown_timeout, and every model server is stopped; a second signal
-hurries all of that."""
+hurries all of that. SIGHUP reads the file again: models that did not change
+never notice, others drain first, and a file that is wrong changes nothing."""
 
 EXAMPLES: Final = """\
 examples:
@@ -35,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_address,
         help="where to listen, or unix:PATH, in place of server.listen; may be given again",
     )
+    parser.add_argument("--watch", action="store_true", help="reload when the file changes, as SIGHUP does")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,11 +50,17 @@ def run(options: argparse.Namespace) -> int:
     config = load(options.config)
     if config is None:
         return 2
-    if options.listen:
-        config = replace(config, listen=tuple(options.listen))
     from proxy.app import serve
 
-    return serve(config)
+    return serve(_listening(config, options), lambda: _read(options), is_watched=options.watch)
+
+
+def _read(options: argparse.Namespace) -> Config:
+    return _listening(load_config(options.config), options)
+
+
+def _listening(config: Config, options: argparse.Namespace) -> Config:
+    return replace(config, listen=tuple(options.listen)) if options.listen else config
 
 
 def _address(text: str) -> str:

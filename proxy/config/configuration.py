@@ -17,6 +17,18 @@ from states.settings import ModelId, Settings
 
 from .kinds import is_loopback
 from .placeholders import fill, names_in
+from .routing import (
+    DEFAULT_TIMEOUTS,
+    NO_CAPABILITIES,
+    NO_FILTERS,
+    Capabilities,
+    Filters,
+    Json,
+    PeerConfig,
+    ProfileConfig,
+    SelectorConfig,
+    Timeouts,
+)
 from .schema import Tables
 
 
@@ -42,6 +54,13 @@ class ModelConfig:
     name: str | None
     description: str | None
     unlisted: bool
+    use_model_name: str | None = None
+    """Written into the body in place of the name that was asked for; None: that stays."""
+    filters: Filters = NO_FILTERS
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    capabilities: Capabilities = NO_CAPABILITIES
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """For listings."""
     substitutions: Mapping[str, str] = field(repr=False)
     """What `${MODEL_ID}` and the `${env.NAME}` of this model stand for. Not shown: the environment holds secrets."""
 
@@ -85,6 +104,10 @@ class Config:
     """A configuration file without mistakes. Times are seconds, sizes are bytes."""
 
     path: Path
+    files: tuple[Path, ...] = ()
+    """What it was read from; folders stand for the files in them."""
+    digest: bytes = field(default=b"", repr=False, compare=False)
+    """Of what they said, as `sources.digest` makes it, for whoever watches them."""
     listen: tuple[str, ...]
     """`host:port`, `[ipv6]:port` or `unix:PATH`, at least one; port 0: any free one."""
     start_port: int
@@ -101,6 +124,9 @@ class Config:
     preload: tuple[ModelId, ...]
     models: Mapping[ModelId, ModelConfig]
     """In file order."""
+    peers: Mapping[str, PeerConfig] = field(default_factory=dict)
+    selectors: Mapping[str, SelectorConfig] = field(default_factory=dict)
+    profiles: Mapping[str, ProfileConfig] = field(default_factory=dict)
     settings: Settings
     tables: Tables = field(repr=False, compare=False)
     """The file as it was understood, defaults filled in, placeholders as written: what `effective` prints."""

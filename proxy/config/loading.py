@@ -28,6 +28,7 @@ from .mistakes import ConfigError, Finding, KeyPath, Mistake
 from .placeholders import fill, from_environment
 from .reading import Reader
 from .schema import DEFAULT_PROXY, GroupTable, ModelTable, Tables
+from .sources import digest_of
 from .spelling import move_unquoted_ids
 from .syntax import advice
 
@@ -49,7 +50,8 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | N
     """
     file = Path(path)
     environment = os.environ if environment is None else environment
-    text = _read_text(file)
+    content = _read(file)
+    text = _decoded(file, content)
     written = _parse(file, text)
     tables, findings = _understand(written, environment)
     if tables is None or findings:
@@ -57,7 +59,7 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | N
         from .positions import locate  # noqa: PLC0415 - only who made a mistake waits for the second parser
 
         raise ConfigError(str(file), locate(dict.fromkeys(findings), text))
-    return _config(file, tables, environment)
+    return replace(_config(file, tables, environment), files=(file,), digest=digest_of([(file.name, content)]))
 
 
 def effective(config: Config) -> dict[str, object]:
@@ -73,9 +75,15 @@ def effective(config: Config) -> dict[str, object]:
     return {key: said for key, value in tables.items() if (said := _sayable(value)) != {}}
 
 
-def _read_text(file: Path) -> str:
+def _read(file: Path) -> bytes:
     try:
-        content = _read_bytes(file)
+        return _read_bytes(file)
+    except (OSError, ValueError) as error:
+        raise _unusable(file, _why_unreadable(file, error)) from None
+
+
+def _decoded(file: Path, content: bytes) -> str:
+    try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
@@ -84,8 +92,6 @@ def _read_text(file: Path) -> str:
         why = "it is UTF-16" if is_utf_16 else f"byte 0x{error.object[error.start]:02x} cannot stand here"
         message = f"not UTF-8: {why}; save the file as UTF-8"
         raise ConfigError(str(file), [Mistake(message=message, line=line, column=column)]) from None
-    except (OSError, ValueError) as error:
-        raise _unusable(file, _why_unreadable(file, error)) from None
 
 
 def _read_bytes(file: Path) -> bytes:

@@ -13,7 +13,7 @@ import trio
 
 from proxy.app import Proxy
 from proxy.asgi import ASGIApp, Receive, Scope, Send
-from proxy.config import Config, load_config
+from proxy.config import Config, ModelConfig, load_config
 from proxy.groups import LaunchError
 from proxy.history import Outcome
 from proxy.server import HttpServer
@@ -21,7 +21,6 @@ from proxy.upstream import Upstream
 from states import invariants
 from states.errors import CoreError
 from states.group import GroupState
-from states.settings import ModelId
 from tests.memory_network import MemoryNetwork, answer, read_body
 
 PROXY_PORT = 80
@@ -77,7 +76,8 @@ class FakeFleet:
         self.served: list[str] = []
 
     @asynccontextmanager
-    async def launch(self, model: ModelId) -> AsyncIterator[FakeServer]:
+    async def launch(self, config: ModelConfig) -> AsyncIterator[FakeServer]:
+        model = config.id
         behaviour = self.behaviours[model]
         if behaviour.launch_error:
             raise LaunchError(behaviour.launch_error)

@@ -19,6 +19,7 @@ from states import invariants
 from states.core import Core
 from states.effects import Effect
 from states.group import GroupState
+from states.matrix import Matrix
 from states.reasons import Reason
 from states.settings import GroupId, GroupSettings, ModelId, ModelSettings, Settings, Strategy, TicketId
 from states.views import TicketView
@@ -42,10 +43,10 @@ class Drama:
         *,
         strategy: Strategy = Strategy.FIFO_PLUS,
         groups: Mapping[str, GroupSettings] | None = None,
+        matrix: Matrix | None = None,
         **models: ModelSettings,
     ) -> None:
-        named = {ModelId(name): settings for name, settings in models.items()}
-        self.core = Core(Settings(models=named, groups=groups or {}, strategy=strategy))
+        self.core = Core(_settings(strategy, groups, matrix, models))
         self.now = 0.0
         self.moves: list[str] = []
         """The changes of state of the last event, without their causes."""
@@ -89,6 +90,21 @@ class Drama:
     def unload(self, *names: str, asker: int = 1, keep: bool = False) -> list[str]:
         models = tuple(ModelId(name) for name in names)
         return self._feed(ev.UnloadAsked(asker=ev.AskerId(asker), models=models, keep_waiting=keep))
+
+    def reload(
+        self,
+        *,
+        restart: str = "",
+        asker: int = 1,
+        strategy: Strategy = Strategy.FIFO_PLUS,
+        groups: Mapping[str, GroupSettings] | None = None,
+        matrix: Matrix | None = None,
+        **models: ModelSettings,
+    ) -> list[str]:
+        """The configuration is read again; `restart` has the models, a letter each, whose server is another one now."""
+        settings = _settings(strategy, groups, matrix, models)
+        changed = frozenset(ModelId(name) for name in restart)
+        return self._feed(ev.SettingsChanged(asker=ev.AskerId(asker), settings=settings, restart=changed))
 
     def preload(self, *names: str) -> list[str]:
         return self._feed(ev.PreloadAsked(models=tuple(ModelId(name) for name in names)))
@@ -201,6 +217,16 @@ class Drama:
 
     def _group(self, name: str) -> GroupId:
         return self.record(name).group.id
+
+
+def _settings(
+    strategy: Strategy,
+    groups: Mapping[str, GroupSettings] | None,
+    matrix: Matrix | None,
+    models: Mapping[str, ModelSettings],
+) -> Settings:
+    named = {ModelId(name): settings for name, settings in models.items()}
+    return Settings(models=named, groups=groups or {}, matrix=matrix, strategy=strategy)
 
 
 def _model_of(ticket: str) -> ModelId:

@@ -17,7 +17,7 @@ from states import events as ev
 from states import invariants
 from states.core import Core
 from states.effects import Effect
-from states.residency import Residency
+from states.residency import Policy, policy_of
 from states.settings import GroupId, ModelId, Settings, TicketId
 
 Watcher = Callable[[ev.Event, float, list[Effect]], None]
@@ -39,7 +39,10 @@ class Outside:
     """What can be known of the proxy's work by effects alone, and what must never be seen there."""
 
     def __init__(self, settings: Settings) -> None:
-        self.residency = Residency(settings)
+        self.residencies: tuple[Policy, ...] = (policy_of(settings),)
+        """What holds; with an event that changes it, also what held: something may have been due before it."""
+        self.matrix = settings.matrix
+        """None: there is none, or whoever is there was allowed to be by other settings."""
         self.servers: dict[GroupId, ModelId] = {}
         """Started and not stopped."""
         self.told_to_stop: set[GroupId] = set()
@@ -72,6 +75,12 @@ class Outside:
                 self.preloads.update(models)
             case ev.UnloadAsked(asker=asker):
                 self.askers.add(asker)
+            case ev.SettingsChanged(asker=asker, settings=settings):
+                self.askers.add(asker)
+                if not self.shutting_down:
+                    self.residencies = (policy_of(settings), *self.residencies)
+                    self.matrix = None
+                    self.preloads &= settings.models.keys()
             case ev.ShutdownAsked(asker=asker):
                 self.askers.add(asker)
                 self.shutting_down = True
@@ -105,15 +114,19 @@ class Outside:
             self.waiting.pop(self._departing, None)
             self._departing = None
         self._gone = None
+        self.residencies = self.residencies[:1]
 
     def _starts(self, group: GroupId, model: ModelId, passengers: set[ModelId]) -> None:
         assert group not in self.servers, "two servers in one process group"
         assert not self.shutting_down, "a load during the shutdown"
         assert model in passengers or model in self.preloads, "a load without a passenger"
-        displaced = self.residency.displaced_by(model)
+        knowing = [policy for policy in self.residencies if model in policy.group_of]
+        displaced = frozenset.intersection(*(policy.displaced_by(model) for policy in knowing))
         for there in displaced & set(self.servers.values()):
             # It joined after the commit that made them stop, and displaces nobody.
             assert self._beside[there] & displaced, "a load beside a server that it displaces"
+        staying = {there for at, there in self.servers.items() if at not in self.told_to_stop}
+        assert self.matrix is None or self.matrix.allows({*staying, model}), "a load that no set allows"
         self._beside[model] = {self.servers[stopping] for stopping in self.told_to_stop}
         if self._gone is not None:
             self._beside[model].add(self._gone)

@@ -7,6 +7,7 @@ a passenger.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 import hypothesis.strategies as st
@@ -18,6 +19,7 @@ from states import events as ev
 from states import invariants
 from states.core import Core
 from states.group import GroupState
+from states.matrix import Matrix, read_sets
 from states.settings import GroupId, GroupSettings, ModelId, ModelSettings, Settings, Strategy, TicketId
 
 from .environment import Outside
@@ -50,11 +52,15 @@ def groups(draw: st.DrawFn) -> dict[str, GroupSettings]:
     }
 
 
-worlds = st.builds(
-    Settings,
-    models=st.fixed_dictionaries(dict.fromkeys(NAMES, model_settings)),
-    groups=groups(),
-    strategy=st.sampled_from(Strategy),
+unions = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True).map(" & ".join)
+matrices = st.builds(
+    lambda texts, costs: Matrix(sets=read_sets({f"s{n}": text for n, text in enumerate(texts)}, ModelId), costs=costs),
+    st.lists(st.lists(unions, min_size=1, max_size=3).map(" | ".join), min_size=1, max_size=2),
+    st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3)),
+)
+models = st.fixed_dictionaries(dict.fromkeys(NAMES, model_settings))
+worlds = st.builds(Settings, models=models, groups=groups(), strategy=st.sampled_from(Strategy)) | st.builds(
+    Settings, models=models, matrix=matrices, strategy=st.sampled_from(Strategy)
 )
 some_models = st.lists(st.sampled_from(NAMES), min_size=1, unique=True).map(tuple)
 
@@ -70,11 +76,14 @@ class HostileWorld(RuleBasedStateMachine):
         self.number = 0
         self.loads = 0
         self.long_gone: list[TicketId] = []
+        self.there = set(NAMES)
 
     # Clients
 
     @rule(model=st.sampled_from(NAMES), priority=st.sampled_from([None, None, None, 0, 3]), crowd=st.integers(1, 3))
     def arrive(self, model: ModelId, priority: int | None, crowd: int) -> None:
+        if model not in self.there:
+            return
         for _ in range(crowd):
             self._feed(ev.TicketArrived(ticket=TicketId(self._next()), model=model, priority=priority))
 
@@ -127,11 +136,28 @@ class HostileWorld(RuleBasedStateMachine):
 
     @rule(models=some_models, keep=st.booleans())
     def ask_to_unload(self, *, models: tuple[ModelId, ...], keep: bool) -> None:
-        self._feed(ev.UnloadAsked(asker=ev.AskerId(self._next()), models=models, keep_waiting=keep))
+        there = tuple(model for model in models if model in self.there)
+        self._feed(ev.UnloadAsked(asker=ev.AskerId(self._next()), models=there, keep_waiting=keep))
 
     @rule(models=some_models)
     def ask_to_preload(self, models: tuple[ModelId, ...]) -> None:
-        self._feed(ev.PreloadAsked(models=models))
+        self._feed(ev.PreloadAsked(models=tuple(model for model in models if model in self.there)))
+
+    @rule(world=worlds, left=some_models, restart=some_models)
+    def change_the_settings(self, world: Settings, left: tuple[ModelId, ...], restart: tuple[ModelId, ...]) -> None:
+        """Some models are still there, others are gone or come back, and anything about them may be different."""
+        groups = {
+            name: replace(group, members=members)
+            for name, group in world.groups.items()
+            if (members := tuple(model for model in group.members if model in left))
+        }
+        settings = replace(world, models={model: world.models[model] for model in left}, groups=groups)
+        self._feed(
+            ev.SettingsChanged(
+                asker=ev.AskerId(self._next()), settings=settings, restart=frozenset(restart) & set(left)
+            )
+        )
+        self.there = set(left) if not self.outside.shutting_down else self.there
 
     @precondition(lambda self: self.number > 25)
     @rule(drain_s=st.sampled_from([0.0, 1.0, 10.0]))
