@@ -155,7 +155,7 @@ async def _run(
         nursery.start_soon(reloader.run, name="reloads")
         nursery.start_soon(_reload_on_hang_up, hang_ups, reloader, name="SIGHUP")
         if is_watched:
-            from .watching import watch_files  # noqa: PLC0415 - who does not watch does not wait for it
+            from .edits import watch_files  # noqa: PLC0415 - who does not watch does not wait for it
 
             told = partial(reloader.ask, "a file has changed")
             nursery.start_soon(watch_files, config.files, config.digest, told, name="watch")
