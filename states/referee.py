@@ -1,0 +1,371 @@
+"""What must never be seen from outside: the rules that one step can break, judged by effects and by records.
+
+Written apart from `scheduler`, `moves` and `core`, and sharing nothing with them: a mistake there is no excuse here.
+What effects say and what records say must agree after every step, so that neither can lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+from typing import assert_never
+
+from . import effects as fx
+from . import events as ev
+from .effects import Effect
+from .group import LOADED, GroupState
+from .settings import GroupId, ModelId, Settings, Strategy, TicketId
+from .waiting import Ticket
+from .world import World
+
+
+class Phase(Enum):
+    """Of a server."""
+
+    LOADING = "loading"
+    LOADED = "loaded"
+    STOPPING = "being stopped"
+
+
+@dataclass(slots=True)
+class Sight:
+    """What can be seen of a proxy from outside: by its effects, if one kept count of them."""
+
+    servers: dict[GroupId, tuple[ModelId, Phase]]
+    waiting: dict[TicketId, ModelId]
+    served: dict[TicketId, ModelId]
+    askers: dict[ev.AskerId, frozenset[ModelId]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a ticket's rank is made of."""
+
+    ticket: TicketId
+    model: ModelId
+    priority: int
+    number: int
+    deadline: float
+    boost: float
+
+    def rank(self, now: float, *, by_arrival: bool) -> tuple[float, float]:
+        """Lower is better; equal: neither outranks."""
+        if by_arrival:
+            return (0, self.number)
+        overdue = min(self.boost, self.deadline if self.deadline <= now else inf)
+        return (0, overdue) if overdue < inf else (1, -self.priority)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A loaded model, before a step."""
+
+    group: GroupId
+    idle_since: float
+    """inf: a seat is taken."""
+    loaded_at: float
+    closing: bool
+
+
+@dataclass(slots=True)
+class Before:
+    """What is to be remembered of a state until the step is done."""
+
+    sight: Sight
+    resident: frozenset[ModelId]
+    loaded: dict[ModelId, Loaded]
+    in_line: dict[TicketId, Standing]
+    preloads: frozenset[ModelId]
+
+
+class FoulError(Exception):
+    """A rule of the contract was broken; the message is a sentence without a full stop."""
+
+
+def look(world: World) -> Sight:
+    """What can be seen of a core, by its records."""
+    servers = {
+        group.id: (group.server, _phase(group.state)) for group in world.groups.values() if group.server is not None
+    }
+    waiting: dict[TicketId, ModelId] = {}
+    served: dict[TicketId, ModelId] = {}
+    for ticket in world.tickets.values():
+        (waiting if ticket.granted_at is None else served)[ticket.id] = ticket.model
+    return Sight(servers, waiting, served, {asker: frozenset(of) for asker, of in world.unloads.items()})
+
+
+def _phase(state: GroupState) -> Phase:
+    if state is GroupState.LOADING:
+        return Phase.LOADING
+    return Phase.STOPPING if state is GroupState.UNLOADING else Phase.LOADED
+
+
+class Referee:
+    """Judges every step of one small world."""
+
+    def __init__(self, settings: Settings, displaced_by: Mapping[ModelId, frozenset[ModelId]]) -> None:
+        self._settings = settings
+        self._displaced_by = displaced_by
+        self._by_arrival = settings.strategy is Strategy.FIFO
+
+    def remember(self, world: World, seen: Before | None = None) -> Before:
+        """Look at a world before a step; `seen` is what was seen of it with other times."""
+        loaded = {
+            group.server: Loaded(
+                group.id,
+                inf if world.models[group.server].seated else group.idle_since,
+                group.loaded_at,
+                group.cut_at < inf,
+            )
+            for group in world.groups.values()
+            if group.server is not None and group.state in LOADED
+        }
+        in_line = {
+            ticket.id: _standing(ticket) for model in world.models.values() for _, _, ticket in model.line.ranked
+        }
+        if seen is not None:
+            return Before(seen.sight, seen.resident, loaded, in_line, seen.preloads)
+        return Before(look(world), frozenset(world.residents), loaded, in_line, frozenset(world.preloads))
+
+    def judge(self, before: Before, event: ev.Event, effects: list[Effect], world: World) -> None:
+        """Assert that a step was right.
+
+        Args:
+            before: what `remember` saw.
+            event: what happened.
+            effects: what is to be done about it, says the core.
+            world: the core's, after it.
+
+        Raises:
+            FoulError: it was not.
+        """
+        seen = self._follow(before, event, effects)
+        if seen != look(world):
+            raise FoulError(f"effects and records disagree: {_difference(seen, look(world))}")
+        for foul in self._fouls(before, event, effects, world):
+            raise FoulError(foul)
+
+    # By effects
+
+    def _follow(self, before: Before, event: ev.Event, effects: list[Effect]) -> Sight:
+        """Keep count of what was to be done; whatever cannot be done is a foul."""
+        sight = before.sight
+        seen = Sight(dict(sight.servers), dict(sight.waiting), dict(sight.served), dict(sight.askers))
+        _happened(seen, event)
+        for effect in effects:
+            match effect:
+                case fx.StartServer(group=group, model=model):
+                    self._starts(seen, group, model)
+                case fx.StopServer(group=group, model=model):
+                    _stops(seen, event, group, model)
+                case fx.GrantSeat() | fx.RefuseTicket() | fx.CutSeat():
+                    _answers(seen, effect)
+                case fx.ConfirmUnload(asker=asker):
+                    _confirms(seen, asker)
+                case fx.ReportTransition() | fx.ReportBypass() | fx.ReportPreload():
+                    pass
+                case _:
+                    assert_never(effect)
+        for asker, models in seen.askers.items():
+            there = {model for model, _ in seen.servers.values()}
+            seen.askers[asker] = models & there
+        return seen
+
+    def _starts(self, seen: Sight, group: GroupId, model: ModelId) -> None:
+        if group in seen.servers:
+            raise FoulError(f"{model} is started where {seen.servers[group][0]} still is")
+        for other, phase in seen.servers.values():
+            if other in self._displaced_by[model] and model in self._displaced_by[other]:
+                raise FoulError(f"{model} is started beside {other}, which is {phase.value}")
+        seen.servers[group] = model, Phase.LOADING
+
+    # By records
+
+    def _fouls(self, before: Before, event: ev.Event, effects: list[Effect], world: World) -> Iterator[str]:
+        now = world.clock
+        fresh = frozenset(world.residents) - before.resident
+        seated = [ticket for model in world.models.values() for ticket in model.seated.values()]
+        served = before.sight.served
+        wanted = before.preloads | (frozenset(event.models) if isinstance(event, ev.PreloadAsked) else frozenset())
+        waited = before.sight.waiting
+        came = [t for t in seated if t.id not in served and (t.id in before.in_line or t.id not in waited)]
+        yield from self._residency(fresh, world)
+        for ticket in came:
+            yield from self._seat(before, ticket, world)
+        for effect in effects:
+            if isinstance(effect, fx.StartServer):
+                if not world.models[effect.model].seated and effect.model not in wanted:
+                    yield f"{effect.model} is loaded for nobody"
+            elif isinstance(effect, fx.StopServer):
+                yield from self._stop(before, event, effect.model, came, world)
+        for model in world.models.values():
+            for _, _, ticket in model.line.ranked:
+                yield from self._boost(before, ticket, came if model.id in fresh else [], now)
+        yield from self._debounce(world)
+
+    def _residency(self, fresh: frozenset[ModelId], world: World) -> Iterator[str]:
+        for model in fresh:
+            for other in world.residents:
+                displaced = other in self._displaced_by[model]
+                if displaced and (other not in fresh or model in self._displaced_by[other]):
+                    yield f"{model} is resident beside {other}, which it displaces"
+
+    def _seat(self, before: Before, ticket: Ticket, world: World) -> Iterator[str]:
+        """Rules 1 and 3: nobody is seated whom somebody outranks that cannot be there too, nor out of line."""
+        now, mine = world.clock, self._rank(_standing(ticket), world.clock)
+        for model in world.models.values():
+            for _, _, other in model.line.ranked:
+                theirs = self._rank(_standing(other), now)
+                rival = ticket.model in self._displaced_by[other.model]
+                if rival and not model.resident and model.id not in before.resident and theirs < mine:
+                    yield f"ticket {ticket.id} for {ticket.model} is seated though ticket {other.id} outranks it"
+                if other.model == ticket.model:
+                    was = before.in_line.get(other.id)
+                    ahead = (theirs, other.number) < (mine, ticket.number)
+                    if was is not None and ahead and (self._rank(was, now), was.number) < (mine, ticket.number):
+                        yield f"ticket {ticket.id} is seated before ticket {other.id}, which is ahead of it in line"
+
+    def _stop(self, before: Before, event: ev.Event, model: ModelId, came: list[Ticket], world: World) -> Iterator[str]:
+        """Rules 5, 10, 11 and 12: there is a reason for every stop."""
+        loaded, chosen, now = before.loaded.get(model), self._settings.models[model], world.clock
+        if _asked_to_go(event, model, world) or (loaded is not None and loaded.closing):
+            return
+        claimants = [t for t in came if t.model not in before.resident and model in self._displaced_by[t.model]]
+        if claimants:
+            if loaded is None or self._by_arrival:
+                return
+            idle_since = now if loaded.idle_since == inf else loaded.idle_since
+            hold = max(idle_since + chosen.unload_delay_s, loaded.loaded_at + chosen.min_loaded_s)
+            may = any(t.deadline <= now or t.priority > chosen.priority for t in claimants)
+            if hold > now and not may:
+                yield f"{model} is stopped for ticket {claimants[0].id} though its hold stands"
+            return
+        if loaded is None or chosen.ttl_s == 0 or loaded.idle_since == inf:
+            yield f"{model} is stopped for no reason"
+        elif max(loaded.idle_since + chosen.ttl_s, loaded.loaded_at + chosen.min_loaded_s) > now:
+            yield f"{model} is stopped before its ttl is over"
+        elif any(model in self._displaced_by[t.model] for t in _absent(world)):
+            yield f"{model} is stopped by its ttl though a rival waits"
+
+    def _boost(self, before: Before, ticket: Ticket, claimants: list[Ticket], now: float) -> Iterator[str]:
+        """When an overdue ticket's claim commits, those who wait for its model then rank with it, and nobody else."""
+        was = before.in_line.get(ticket.id)
+        if self._by_arrival or was is None:
+            if ticket.boost < inf:
+                yield f"ticket {ticket.id} came later and ranks with an overdue one"
+            return
+        visits = [t for t in claimants if t.model == ticket.model and t.deadline <= now]
+        if ticket.boost < inf and was.boost == inf and not visits:
+            yield f"ticket {ticket.id} ranks with an overdue one whose claim was not committed"
+        if ticket.boost == inf and visits:
+            yield f"ticket {ticket.id} does not rank with ticket {visits[0].id}, for which its model is loaded"
+
+    def _debounce(self, world: World) -> Iterator[str]:
+        """Rule 5: a hold stands only against those who are not overdue and whose priority is not higher."""
+        for group in world.groups.values():
+            if group.state is not GroupState.DEBOUNCE or group.resident is None:
+                continue
+            rivals = [t for t in _absent(world) if group.resident in self._displaced_by[t.model]]
+            if not rivals:
+                yield f"{group.resident} is held against nobody"
+                continue
+            first = min(rivals, key=lambda t: (self._rank(_standing(t), world.clock), t.number))
+            overdue = first.deadline <= world.clock
+            if overdue or first.priority > self._settings.models[group.resident].priority:
+                yield f"{group.resident} is held against ticket {first.id}, which need not wait for that"
+        for model in world.models.values():
+            if not model.line.boosted and any(t.boost < inf for _, _, t in model.line.ranked):
+                yield f"nobody will take back that tickets for {model.id} rank with an overdue one"
+
+    def _rank(self, standing: Standing, now: float) -> tuple[float, float]:
+        return standing.rank(now, by_arrival=self._by_arrival)
+
+
+def _asked_to_go(event: ev.Event, model: ModelId, world: World) -> bool:
+    match event:
+        case ev.UnloadAsked(models=models):
+            return model in models
+        case ev.ServerFailed(group=group):
+            return world.models[model].group.id == group
+        case ev.ShutdownAsked() | ev.ShutdownHurried():
+            return True
+        case _:
+            return False
+
+
+def _absent(world: World) -> Iterator[Ticket]:
+    for model in world.models.values():
+        if model.group.resident != model.id:
+            for _, _, ticket in model.line.ranked:
+                yield ticket
+
+
+def _standing(ticket: Ticket) -> Standing:
+    return Standing(ticket.id, ticket.model, ticket.priority, ticket.number, ticket.deadline, ticket.boost)
+
+
+def _happened(seen: Sight, event: ev.Event) -> None:
+    match event:
+        case ev.TicketArrived(ticket=ticket, model=model):
+            seen.waiting[ticket] = model
+        case ev.TicketServed(ticket=ticket) | ev.TicketLeft(ticket=ticket):
+            seen.waiting.pop(ticket, None)
+            seen.served.pop(ticket, None)
+        case ev.ServerReady(group=group):
+            seen.servers[group] = seen.servers[group][0], Phase.LOADED
+        case ev.ServerStopped(group=group):
+            del seen.servers[group]
+        case ev.UnloadAsked(asker=asker, models=models):
+            there = {model for model, _ in seen.servers.values()}
+            seen.askers[asker] = frozenset(models) & there
+        case ev.ShutdownAsked(asker=asker):
+            seen.askers[asker] = frozenset(model for model, _ in seen.servers.values())
+        case _:
+            pass
+
+
+def _stops(seen: Sight, event: ev.Event, group: GroupId, model: ModelId) -> None:
+    there, phase = seen.servers.get(group, (None, Phase.STOPPING))
+    if there != model:
+        raise FoulError(f"{model} is stopped where it is not")
+    if phase is Phase.STOPPING and not isinstance(event, ev.ShutdownHurried):
+        raise FoulError(f"{model} is told to stop twice")
+    if model in seen.served.values():
+        raise FoulError(f"{model} is stopped while it serves")
+    seen.servers[group] = model, Phase.STOPPING
+
+
+def _answers(seen: Sight, effect: fx.GrantSeat | fx.RefuseTicket | fx.CutSeat) -> None:
+    match effect:
+        case fx.GrantSeat(ticket=ticket, group=group, model=model):
+            if seen.waiting.pop(ticket, None) != model:
+                raise FoulError(f"a seat of {model} for ticket {ticket}, which does not wait for it")
+            if seen.servers.get(group) != (model, Phase.LOADED):
+                raise FoulError(f"a seat of {model}, which is not loaded")
+            seen.served[ticket] = model
+        case fx.RefuseTicket(ticket=ticket):
+            if seen.waiting.pop(ticket, None) is None:
+                raise FoulError(f"ticket {ticket} is refused and does not wait")
+        case fx.CutSeat(ticket=ticket):
+            if seen.served.pop(ticket, None) is None:
+                raise FoulError(f"ticket {ticket} is cut off and is not served")
+        case _:
+            assert_never(effect)
+
+
+def _confirms(seen: Sight, asker: ev.AskerId) -> None:
+    wanted = seen.askers.pop(asker, None)
+    if wanted is None:
+        raise FoulError(f"asker {asker} is answered and did not ask")
+    if left := wanted & {model for model, _ in seen.servers.values()}:
+        raise FoulError(f"asker {asker} is answered before {', '.join(sorted(left))} has stopped")
+
+
+def _difference(seen: Sight, recorded: Sight) -> str:
+    for name in ("servers", "waiting", "served", "askers"):
+        one, other = getattr(seen, name), getattr(recorded, name)
+        if one != other:
+            return f"{name} are {one} by effects, {other} by records"
+    return "in nothing"
