@@ -102,6 +102,10 @@ class Reloader:
         except ConfigError as error:
             _LOG.error("%s: the configuration is wrong, and stays as it was:\n%s", cause, error)
             return Reloaded(at=trio.current_time(), cause=cause, differences=None, report=str(error))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in reading a file ends nothing that is served
+            _LOG.exception("%s: the configuration cannot be read, and stays as it was; please report this", cause)
+            report = f"{type(error).__name__}: {error}"
+            return Reloaded(at=trio.current_time(), cause=cause, differences=None, report=report)
         found = differences(self._config, config)
         _LOG.info("%s: the configuration was read again; %s", cause, found)
         if found.fixed:
