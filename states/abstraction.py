@@ -13,97 +13,30 @@ unless an unload may still put it back into its line. Tickets of one crowd that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from itertools import islice
 from math import inf
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from .core import Core
 from .events import AskerId
+from .frames import INSTANT_S, NONE, PASSED, RUNS, SLOTS, Frame, GroupFrame, Place, Timer, TimerKind
 from .group import LOADED, Group, GroupState, Pressure
 from .settings import GroupId, ModelId, Settings, Strategy, TicketId
 from .small_world import SmallWorld, Wish
 from .waiting import Line, Rank, Ticket
 from .world import World
 
-INSTANT_S: Final = 1.0
-"""From the time of a state, 0, to the instant at which its next timers end."""
 _FAR: Final = 1e6
 """When a timer ends that does not end next."""
 _LONG_AGO: Final = -1e6
 
-_NONE: Final = 0
-RUNS: Final = 1
-_PASSED: Final = 2
-"""Of a deadline: there is none, it is to come, or it was the first (the second, …) of those that have passed."""
 _STATES: Final = tuple(GroupState)
 _PRESSURES: Final = tuple(Pressure)
 _CLOSING: Final = 4
 """More than there are pressures."""
 _BY_ARRIVAL: Final = attrgetter("number")
 _NO_RANK: Final = Rank(0, 0.0)
-SLOTS: Final = 16
-"""Ids of tickets: the crowd's number times this, and a number in the crowd."""
-
-
-class TimerKind(Enum):
-    """What runs out."""
-
-    DEADLINE = "a ticket becomes overdue"
-    IDLE = "the unload delay or the ttl of an idle model ends"
-    MIN_LOADED = "the min_loaded of a model ends"
-    GRACE = "the grace of an unload ends"
-    PAUSE = "a pause after failures ends"
-
-
-class Timer(NamedTuple):
-    """Something that runs out: of a waiting ticket (its place), a group, or a model (their numbers)."""
-
-    kind: TimerKind
-    of: int
-
-
-class GroupFrame(NamedTuple):
-    """A group's record without times."""
-
-    state: GroupState
-    resident: ModelId | None
-    server: ModelId | None
-    awaiting: frozenset[GroupId]
-    pressure: Pressure
-    closing: bool
-    idle_phase: int
-    """Of an idle loaded model: how many of its unload delay and ttl are over."""
-    settled: bool
-    """Whether its min_loaded is over, or does not matter."""
-
-
-class Place(NamedTuple):
-    """A ticket that is not served yet."""
-
-    crowd: int
-    seated: bool
-    deadline: int
-    boost: int
-
-
-@dataclass(slots=True)
-class Frame:
-    """A state, read: everything that a core is made of, without times."""
-
-    beyond: bytes
-    """What is not the core's: clients still to come, operations left, models that came before whoever is observed."""
-    shutting_down: bool
-    preloads: tuple[ModelId, ...]
-    unloads: tuple[frozenset[ModelId], ...]
-    groups: list[GroupFrame]
-    failures: list[int]
-    paused: list[bool]
-    served: list[int]
-    """Of each crowd, how many have a seat that they can use."""
-    places: list[Place]
 
 
 class Abstraction:
@@ -175,6 +108,12 @@ class Abstraction:
         places = enumerate(frame.places, 1)
         return next((at for at, place in places if self.scene.crowds[place.crowd].observed and not place.seated), 0)
 
+    def ticket_at(self, frame: Frame, at: int) -> TicketId:
+        """What the core calls who stands at a place, once `put_back` has put the state into it."""
+        crowd = frame.places[at].crowd
+        before = sum(place.crowd == crowd for place in frame.places[:at])
+        return TicketId(crowd * SLOTS + frame.served[crowd] + before)
+
     # From a core
 
     def write(self, world: World, beyond: bytes) -> bytes:
@@ -238,15 +177,15 @@ class Abstraction:
         remembered = [*lines, *passengers] if tracked else lines
         passed = {ticket.deadline for ticket in remembered if ticket.deadline <= clock}
         passed.update(ticket.boost for ticket in remembered if ticket.boost < inf)
-        place = {time: _PASSED + number for number, time in enumerate(sorted(passed))}
+        place = {time: PASSED + number for number, time in enumerate(sorted(passed))}
         seated = {ticket.id for ticket in passengers}
         for ticket in relevant:
             crowd, has_seat = ticket.id // SLOTS, ticket.id in seated
             if has_seat and not tracked:
-                out += bytes((2 * crowd + 1, _NONE, _NONE))
+                out += bytes((2 * crowd + 1, NONE, NONE))
             else:
-                runs = RUNS if ticket.deadline < inf else _NONE
-                deadline, boost = place.get(ticket.deadline, runs), place.get(ticket.boost, _NONE)
+                runs = RUNS if ticket.deadline < inf else NONE
+                deadline, boost = place.get(ticket.deadline, runs), place.get(ticket.boost, NONE)
                 out += bytes((2 * crowd + has_seat, deadline, boost))
         return out
 
@@ -359,7 +298,7 @@ class Abstraction:
                 number += 1
         for at, (crowd, seated, deadline, boost) in enumerate(frame.places):
             runs = INSTANT_S if Timer(TimerKind.DEADLINE, at) in ending else _FAR
-            ends = _LONG_AGO + deadline if deadline >= _PASSED else runs if deadline == RUNS else inf
+            ends = _LONG_AGO + deadline if deadline >= PASSED else runs if deadline == RUNS else inf
             ticket = self._ticket(ids, crowd, number, ends)
             ticket.boost = _LONG_AGO + boost if boost else inf
             ticket.rank = ticket.rank_at(0.0, strategy)

@@ -14,15 +14,16 @@ from enum import Enum
 from typing import Final
 
 from . import invariants
-from .abstraction import INSTANT_S, RUNS, Abstraction, Frame
-from .core import Core
-from .effects import Effect
+from .abstraction import Abstraction
 from .errors import CoreError
-from .group import Group, GroupLife, GroupState, Signal
-from .happenings import Step, What, event_of, steps
-from .referee import FoulError, Referee
-from .small_world import SmallWorld, in_order
-from .visits import BoundError, Visits
+from .frames import RUNS, Frame
+from .group import GroupState, Signal
+from .happenings import Step, What, steps
+from .playing import Player, RememberedLife
+from .retelling import first_line, retell
+from .sight import FoulError
+from .small_world import SmallWorld
+from .visits import BoundError
 
 
 class Caught(Enum):
@@ -39,45 +40,29 @@ class Caught(Enum):
 class ViolationError(Exception):
     """Something that must never happen, and the shortest way to it."""
 
-    def __init__(self, caught: Caught, message: str, path: tuple[Step, ...], cycle: tuple[Step, ...] = ()) -> None:
-        super().__init__(f"{message} ({caught.value}, after {len(path)} steps)")
+    def __init__(
+        self, scene: SmallWorld, caught: Caught, message: str, path: tuple[Step, ...], cycle: tuple[Step, ...] = ()
+    ) -> None:
+        """Tell what it is.
+
+        Args:
+            scene: where it was seen.
+            caught: what noticed it.
+            message: a sentence without a full stop.
+            path: from the beginning to what is wrong.
+            cycle: from there, what can go on for ever.
+        """
+        self.story = retell(scene, path, cycle, message)
+        """The way there, a line for each step."""
+        super().__init__("\n".join((f"caught by {caught.value}, after {len(path)} steps:", *self.story)))
         self.caught = caught
         self.message = message
         self.path = path
-        """From the beginning to what is wrong."""
         self.cycle = cycle
-        """From there, what can go on for ever."""
 
 
 class TooLargeError(Exception):
     """There are more states than were to be explored."""
-
-
-class RememberedLife(GroupLife):
-    """The machine, asked once for everything that it can be told: an event of the library takes its time.
-
-    It looks at nothing of a record but what is in the key. Stories and causes are left out.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: dict[tuple[object, ...], tuple[GroupState, object, list[Effect]]] = {}
-        self.moves: set[tuple[GroupState, Signal, GroupState]] = set()
-        """Every transition that was taken."""
-
-    def tell(self, group: Group, signal: Signal, *, now: float, cause: str, grace_s: float = 0.0) -> list[Effect]:
-        """Move `group` as the machine would."""
-        source = group.state
-        awaits = bool(group.awaiting)
-        key = (group.id, source, signal, group.pressure, group.resident, group.server, awaits, grace_s)
-        known = self._known.get(key)
-        if known is None:
-            effects = super().tell(group, signal, now=now, cause=cause, grace_s=grace_s)
-            self._known[key] = group.state, group.server, effects
-            self.moves.add((source, signal, group.state))
-            return effects
-        group.state, group.server, effects = known  # type: ignore[assignment]
-        return effects
 
 
 @dataclass(slots=True)
@@ -92,7 +77,7 @@ class Explored:
     """Of each state: the state that it was first reached from; -1 for the first."""
     reached_by: array[int] = field(default_factory=lambda: array("i"))
     """Of each state: the step, as a number in `steps`, that first led there."""
-    first_edges: array[int] = field(default_factory=lambda: array("l", [0]))
+    first_edges: array[int] = field(default_factory=lambda: array("q", [0]))
     """Of each state: where its edges begin in `targets` and `taken`."""
     targets: array[int] = field(default_factory=lambda: array("i"))
     taken: array[int] = field(default_factory=lambda: array("i"))
@@ -120,65 +105,6 @@ class Explored:
 _PROMISED: Final = frozenset({What.READY, What.STOPPED, What.SERVED})
 Progress = Callable[[int, int], None]
 """Is told, now and then, how many states were visited, and how many are known."""
-
-
-class Player:
-    """One core, put into any state of a small world and taken a step further."""
-
-    def __init__(self, scene: SmallWorld, life: GroupLife | None = None) -> None:
-        settings = in_order(scene.settings)
-        self.abstraction = Abstraction(scene, settings)
-        self.core = Core(settings, life)
-        policy = self.core.world.policy
-        self._referee = Referee(settings, {model: policy.displaced_by(model) for model in settings.models})
-        self._visits = Visits(self.abstraction, self.core.world)
-        self._before = self._referee.remember(self.core.world)
-        self._untouched = False
-        self.woke = False
-        """Whether the core had agreed to be told of the last step, where that was one of time."""
-
-    def begin(self) -> bytes:
-        """The first state."""
-        world = self.core.world
-        world.clock = 0.0
-        return self.abstraction.write(world, self.abstraction.beyond_at_first())
-
-    def enter(self, frame: Frame) -> None:
-        """Look at a state before the first step out of it."""
-        self.abstraction.put_back(frame, self.core)
-        self._before = self._referee.remember(self.core.world)
-        self._untouched = True
-
-    def take(self, frame: Frame, step: Step) -> tuple[bytes, list[Effect]]:
-        """Take a step out of the state that was entered, and judge it.
-
-        Raises:
-            CoreError: the core's own mistake, or a broken invariant.
-            FoulError: a broken rule.
-        """
-        core, abstraction, before = self.core, self.abstraction, self._before
-        if not self._untouched or step.timers:
-            abstraction.put_back(frame, core, step.timers)
-        self._untouched = False
-        event, beyond = event_of(abstraction, frame, step), frame.beyond
-        if step.what is not What.TIME:
-            effects = core.handle(event, 0.0)
-            if step.what is What.ARRIVES:
-                beyond = abstraction.one_less(beyond, crowd=step.of)
-            elif step.what is What.ASKED:
-                beyond = abstraction.one_less(beyond, operation=step.of)
-        else:
-            before = self._referee.remember(core.world, before)
-            self.woke = core.next_deadline() <= INSTANT_S
-            if self.woke:
-                effects = core.handle(event, INSTANT_S)
-            else:
-                # Nobody wakes the core: what it has decided must still be right.
-                core.world.clock, effects = INSTANT_S, []
-        invariants.check(core, only_derived=True)
-        self._referee.judge(before, event, effects, core.world)
-        beyond = self._visits.count(before, event, core.world, beyond)
-        return abstraction.write(core.world, beyond), effects
 
 
 def explore(scene: SmallWorld, *, most: int = 2_000_000, progress: Progress | None = None) -> Explored:
@@ -210,6 +136,7 @@ def explore(scene: SmallWorld, *, most: int = 2_000_000, progress: Progress | No
 class _Walk:
     def __init__(self, explored: Explored, player: Player, most: int) -> None:
         self._explored, self._player, self._most = explored, player, most
+        self._scene = explored.abstraction.scene
         self._numbers: dict[bytes, int] = {}
         self._step_numbers: dict[Step, int] = {}
 
@@ -234,23 +161,32 @@ class _Walk:
         goes_on = not frame.places and not frame.unloads
         for step in steps(explored.abstraction, frame):
             taken = self._number_of(step)
-            try:
-                state, _ = player.take(frame, step)
-                if state not in self._numbers:
-                    invariants.check(player.core)
-            except FoulError as error:
-                raise self._violation(Caught.REFEREE, str(error), number, step) from error
-            except BoundError as error:
-                raise self._violation(Caught.BOUND, str(error), number, step) from error
-            except CoreError as error:
-                raise self._violation(Caught.CORE, str(error), number, step) from error
+            state = self._take(frame, step, number)
             explored.targets.append(self.found(state, number, taken))
             explored.taken.append(taken)
             goes_on = goes_on or step.what in _PROMISED or (step.what is What.TIME and player.woke)
         if not goes_on:
             message = "somebody waits, nothing is under way, and no time is agreed at which to look again"
-            raise ViolationError(Caught.DEADLOCK, message, explored.path_to(number))
+            raise ViolationError(self._scene, Caught.DEADLOCK, message, explored.path_to(number))
         explored.first_edges.append(len(explored.targets))
+
+    def _take(self, frame: Frame, step: Step, number: int) -> bytes:
+        player = self._player
+        try:
+            player.take(frame, step)
+        except CoreError as error:
+            raise self._violation(Caught.CORE, first_line(error), number, step) from error
+        try:
+            state = player.judge()
+            if state not in self._numbers:
+                invariants.check(player.core)
+        except CoreError as error:
+            raise self._violation(Caught.INVARIANT, first_line(error), number, step) from error
+        except FoulError as error:
+            raise self._violation(Caught.REFEREE, str(error), number, step) from error
+        except BoundError as error:
+            raise self._violation(Caught.BOUND, str(error), number, step) from error
+        return state
 
     def _number_of(self, step: Step) -> int:
         number = self._step_numbers.setdefault(step, len(self._step_numbers))
@@ -259,4 +195,4 @@ class _Walk:
         return number
 
     def _violation(self, caught: Caught, message: str, state: int, step: Step) -> ViolationError:
-        return ViolationError(caught, message, (*self._explored.path_to(state), step))
+        return ViolationError(self._scene, caught, message, (*self._explored.path_to(state), step))

@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import NamedTuple, assert_never
 
 from . import events as ev
-from .abstraction import RUNS, SLOTS, Abstraction, Frame, Timer, TimerKind
+from .abstraction import Abstraction
+from .frames import RUNS, SLOTS, Frame, Timer, TimerKind
 from .group import LOADED, GroupState, Pressure
 from .settings import TicketId
 from .small_world import UNIT_S, Operation, Wish
@@ -158,9 +159,7 @@ def event_of(abstraction: Abstraction, frame: Frame, step: Step) -> ev.Event:
         case What.BROKE_OFF:
             return ev.TicketLeft(ticket=TicketId(step.of * SLOTS))
         case What.LEFT:
-            crowd_number = frame.places[step.of].crowd
-            before = sum(place.crowd == crowd_number for place in frame.places[: step.of])
-            return ev.TicketLeft(ticket=TicketId(crowd_number * SLOTS + frame.served[crowd_number] + before))
+            return ev.TicketLeft(ticket=abstraction.ticket_at(frame, step.of))
         case What.READY:
             return ev.ServerReady(group=abstraction.groups[step.of])
         case What.FAILED:

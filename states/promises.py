@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
 
-from .abstraction import Timer, TimerKind
 from .exploration import Caught, Explored, ViolationError
+from .frames import Timer, TimerKind
 from .happenings import Step, What
 from .settings import ModelId, Strategy
 
@@ -197,7 +197,7 @@ class _Search:
     def violation(self, caught: Caught, component: list[int], message: str) -> ViolationError:
         """What to raise about a component that should not be."""
         path, cycle = self.ways(component)
-        return ViolationError(caught, message, path, cycle)
+        return ViolationError(self._explored.abstraction.scene, caught, message, path, cycle)
 
     def ways(self, component: list[int]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
         """A shortest way into a component, and from there a way round in it that keeps every promise."""

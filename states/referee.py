@@ -6,37 +6,18 @@ What effects say and what records say must agree after every step, so that neith
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from math import inf
-from typing import assert_never
 
 from . import effects as fx
 from . import events as ev
 from .effects import Effect
 from .group import LOADED, GroupState
 from .settings import GroupId, ModelId, Settings, Strategy, TicketId
+from .sight import DisplacedBy, FoulError, Sight, difference, follow, look
 from .waiting import Ticket
 from .world import World
-
-
-class Phase(Enum):
-    """Of a server."""
-
-    LOADING = "loading"
-    LOADED = "loaded"
-    STOPPING = "being stopped"
-
-
-@dataclass(slots=True)
-class Sight:
-    """What can be seen of a proxy from outside: by its effects, if one kept count of them."""
-
-    servers: dict[GroupId, tuple[ModelId, Phase]]
-    waiting: dict[TicketId, ModelId]
-    served: dict[TicketId, ModelId]
-    askers: dict[ev.AskerId, frozenset[ModelId]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +61,10 @@ class Before:
     preloads: frozenset[ModelId]
 
 
-class FoulError(Exception):
-    """A rule of the contract was broken; the message is a sentence without a full stop."""
-
-
-def look(world: World) -> Sight:
-    """What can be seen of a core, by its records."""
-    servers = {
-        group.id: (group.server, _phase(group.state)) for group in world.groups.values() if group.server is not None
-    }
-    waiting: dict[TicketId, ModelId] = {}
-    served: dict[TicketId, ModelId] = {}
-    for ticket in world.tickets.values():
-        (waiting if ticket.granted_at is None else served)[ticket.id] = ticket.model
-    return Sight(servers, waiting, served, {asker: frozenset(of) for asker, of in world.unloads.items()})
-
-
-def _phase(state: GroupState) -> Phase:
-    if state is GroupState.LOADING:
-        return Phase.LOADING
-    return Phase.STOPPING if state is GroupState.UNLOADING else Phase.LOADED
-
-
 class Referee:
     """Judges every step of one small world."""
 
-    def __init__(self, settings: Settings, displaced_by: Mapping[ModelId, frozenset[ModelId]]) -> None:
+    def __init__(self, settings: Settings, displaced_by: DisplacedBy) -> None:
         self._settings = settings
         self._displaced_by = displaced_by
         self._by_arrival = settings.strategy is Strategy.FIFO
@@ -141,47 +100,11 @@ class Referee:
         Raises:
             FoulError: it was not.
         """
-        seen = self._follow(before, event, effects)
-        if seen != look(world):
-            raise FoulError(f"effects and records disagree: {_difference(seen, look(world))}")
+        seen, recorded = follow(before.sight, event, effects, self._displaced_by), look(world)
+        if seen != recorded:
+            raise FoulError(f"effects and records disagree: {difference(seen, recorded)}")
         for foul in self._fouls(before, event, effects, world):
             raise FoulError(foul)
-
-    # By effects
-
-    def _follow(self, before: Before, event: ev.Event, effects: list[Effect]) -> Sight:
-        """Keep count of what was to be done; whatever cannot be done is a foul."""
-        sight = before.sight
-        seen = Sight(dict(sight.servers), dict(sight.waiting), dict(sight.served), dict(sight.askers))
-        _happened(seen, event)
-        for effect in effects:
-            match effect:
-                case fx.StartServer(group=group, model=model):
-                    self._starts(seen, group, model)
-                case fx.StopServer(group=group, model=model):
-                    _stops(seen, event, group, model)
-                case fx.GrantSeat() | fx.RefuseTicket() | fx.CutSeat():
-                    _answers(seen, effect)
-                case fx.ConfirmUnload(asker=asker):
-                    _confirms(seen, asker)
-                case fx.ReportTransition() | fx.ReportBypass() | fx.ReportPreload():
-                    pass
-                case _:
-                    assert_never(effect)
-        for asker, models in seen.askers.items():
-            there = {model for model, _ in seen.servers.values()}
-            seen.askers[asker] = models & there
-        return seen
-
-    def _starts(self, seen: Sight, group: GroupId, model: ModelId) -> None:
-        if group in seen.servers:
-            raise FoulError(f"{model} is started where {seen.servers[group][0]} still is")
-        for other, phase in seen.servers.values():
-            if other in self._displaced_by[model] and model in self._displaced_by[other]:
-                raise FoulError(f"{model} is started beside {other}, which is {phase.value}")
-        seen.servers[group] = model, Phase.LOADING
-
-    # By records
 
     def _fouls(self, before: Before, event: ev.Event, effects: list[Effect], world: World) -> Iterator[str]:
         now = world.clock
@@ -304,68 +227,3 @@ def _absent(world: World) -> Iterator[Ticket]:
 
 def _standing(ticket: Ticket) -> Standing:
     return Standing(ticket.id, ticket.model, ticket.priority, ticket.number, ticket.deadline, ticket.boost)
-
-
-def _happened(seen: Sight, event: ev.Event) -> None:
-    match event:
-        case ev.TicketArrived(ticket=ticket, model=model):
-            seen.waiting[ticket] = model
-        case ev.TicketServed(ticket=ticket) | ev.TicketLeft(ticket=ticket):
-            seen.waiting.pop(ticket, None)
-            seen.served.pop(ticket, None)
-        case ev.ServerReady(group=group):
-            seen.servers[group] = seen.servers[group][0], Phase.LOADED
-        case ev.ServerStopped(group=group):
-            del seen.servers[group]
-        case ev.UnloadAsked(asker=asker, models=models):
-            there = {model for model, _ in seen.servers.values()}
-            seen.askers[asker] = frozenset(models) & there
-        case ev.ShutdownAsked(asker=asker):
-            seen.askers[asker] = frozenset(model for model, _ in seen.servers.values())
-        case _:
-            pass
-
-
-def _stops(seen: Sight, event: ev.Event, group: GroupId, model: ModelId) -> None:
-    there, phase = seen.servers.get(group, (None, Phase.STOPPING))
-    if there != model:
-        raise FoulError(f"{model} is stopped where it is not")
-    if phase is Phase.STOPPING and not isinstance(event, ev.ShutdownHurried):
-        raise FoulError(f"{model} is told to stop twice")
-    if model in seen.served.values():
-        raise FoulError(f"{model} is stopped while it serves")
-    seen.servers[group] = model, Phase.STOPPING
-
-
-def _answers(seen: Sight, effect: fx.GrantSeat | fx.RefuseTicket | fx.CutSeat) -> None:
-    match effect:
-        case fx.GrantSeat(ticket=ticket, group=group, model=model):
-            if seen.waiting.pop(ticket, None) != model:
-                raise FoulError(f"a seat of {model} for ticket {ticket}, which does not wait for it")
-            if seen.servers.get(group) != (model, Phase.LOADED):
-                raise FoulError(f"a seat of {model}, which is not loaded")
-            seen.served[ticket] = model
-        case fx.RefuseTicket(ticket=ticket):
-            if seen.waiting.pop(ticket, None) is None:
-                raise FoulError(f"ticket {ticket} is refused and does not wait")
-        case fx.CutSeat(ticket=ticket):
-            if seen.served.pop(ticket, None) is None:
-                raise FoulError(f"ticket {ticket} is cut off and is not served")
-        case _:
-            assert_never(effect)
-
-
-def _confirms(seen: Sight, asker: ev.AskerId) -> None:
-    wanted = seen.askers.pop(asker, None)
-    if wanted is None:
-        raise FoulError(f"asker {asker} is answered and did not ask")
-    if left := wanted & {model for model, _ in seen.servers.values()}:
-        raise FoulError(f"asker {asker} is answered before {', '.join(sorted(left))} has stopped")
-
-
-def _difference(seen: Sight, recorded: Sight) -> str:
-    for name in ("servers", "waiting", "served", "askers"):
-        one, other = getattr(seen, name), getattr(recorded, name)
-        if one != other:
-            return f"{name} are {one} by effects, {other} by records"
-    return "in nothing"

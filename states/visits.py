@@ -11,7 +11,8 @@ from __future__ import annotations
 from math import inf
 
 from . import events as ev
-from .abstraction import SLOTS, Abstraction
+from .abstraction import Abstraction
+from .frames import SLOTS
 from .referee import Before
 from .settings import ModelId, Strategy
 from .waiting import Ticket

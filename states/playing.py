@@ -1,0 +1,120 @@
+"""One core, put into any state of a small world and taken one step further, with everybody who judges looking on."""
+
+from __future__ import annotations
+
+from . import events as ev
+from . import invariants
+from .abstraction import Abstraction
+from .core import Core
+from .effects import Effect
+from .frames import INSTANT_S, Frame
+from .group import Group, GroupLife, GroupState, Signal
+from .happenings import Step, What, event_of
+from .referee import Referee
+from .small_world import SmallWorld, in_order
+from .visits import Visits
+
+
+class RememberedLife(GroupLife):
+    """The machine, asked once for everything that it can be told: an event of the library takes its time.
+
+    It looks at nothing of a record but what is in the key. Stories and causes are left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[tuple[object, ...], tuple[GroupState, object, list[Effect]]] = {}
+        self.moves: set[tuple[GroupState, Signal, GroupState]] = set()
+        """Every transition that was taken."""
+
+    def tell(self, group: Group, signal: Signal, *, now: float, cause: str, grace_s: float = 0.0) -> list[Effect]:
+        """Move `group` as the machine would."""
+        source = group.state
+        awaits = bool(group.awaiting)
+        key = (group.id, source, signal, group.pressure, group.resident, group.server, awaits, grace_s)
+        known = self._known.get(key)
+        if known is None:
+            effects = super().tell(group, signal, now=now, cause=cause, grace_s=grace_s)
+            self._known[key] = group.state, group.server, effects
+            self.moves.add((source, signal, group.state))
+            return effects
+        group.state, group.server, effects = known  # type: ignore[assignment]
+        return effects
+
+
+class Player:
+    """Takes steps, as many as one likes, out of one state after another."""
+
+    def __init__(self, scene: SmallWorld, life: GroupLife | None = None) -> None:
+        """Build a core for a world.
+
+        Args:
+            scene: whose states it will be put into.
+            life: the machine of its groups; None: one of its own.
+        """
+        settings = in_order(scene.settings)
+        self.abstraction = Abstraction(scene, settings)
+        self.core = Core(settings, life)
+        policy = self.core.world.policy
+        self._referee = Referee(settings, {model: policy.displaced_by(model) for model in settings.models})
+        self._visits = Visits(self.abstraction, self.core.world)
+        self._before = self._entered = self._referee.remember(self.core.world)
+        self._untouched = False
+        self.event: ev.Event = ev.TimePassed()
+        """What the core was told in the last step."""
+        self._beyond = b""
+        self.effects: list[Effect] = []
+        """What the core wanted done in the last step."""
+        self.woke = False
+        """Whether the core had agreed to be told of the last step, where that was one of time."""
+
+    def begin(self) -> bytes:
+        """The first state."""
+        world = self.core.world
+        world.clock = 0.0
+        return self.abstraction.write(world, self.abstraction.beyond_at_first())
+
+    def enter(self, frame: Frame) -> None:
+        """Look at a state before the first step out of it."""
+        self.abstraction.put_back(frame, self.core)
+        self._entered = self._referee.remember(self.core.world)
+        self._untouched = True
+
+    def take(self, frame: Frame, step: Step) -> None:
+        """Take a step out of the state that was entered.
+
+        Raises:
+            CoreError: the core noticed a mistake of its own.
+        """
+        core, abstraction = self.core, self.abstraction
+        if not self._untouched or step.timers:
+            abstraction.put_back(frame, core, step.timers)
+        self._untouched = False
+        self.event, self._beyond, self._before = event_of(abstraction, frame, step), frame.beyond, self._entered
+        if step.what is not What.TIME:
+            self.effects = core.handle(self.event, 0.0)
+            if step.what is What.ARRIVES:
+                self._beyond = abstraction.one_less(frame.beyond, crowd=step.of)
+            elif step.what is What.ASKED:
+                self._beyond = abstraction.one_less(frame.beyond, operation=step.of)
+            return
+        self._before = self._referee.remember(core.world, self._entered)
+        self.woke = core.next_deadline() <= INSTANT_S
+        if self.woke:
+            self.effects = core.handle(self.event, INSTANT_S)
+        else:
+            # Nobody wakes the core: what it has decided must still be right.
+            core.world.clock, self.effects = INSTANT_S, []
+
+    def judge(self) -> bytes:
+        """Judge the step that was taken, and say where it led.
+
+        Raises:
+            CoreError: a broken invariant.
+            FoulError: a broken rule.
+            BoundError: somebody came before an overdue ticket who should not.
+        """
+        world = self.core.world
+        invariants.check(self.core, only_derived=True)
+        self._referee.judge(self._before, self.event, self.effects, world)
+        return self.abstraction.write(world, self._visits.count(self._before, self.event, world, self._beyond))
