@@ -56,6 +56,11 @@ class Routes:
             "/api/models/unload": {"POST": self._unload_all},
             "/api/reload": {"GET": self._last_reload, "POST": self._reload},
         }
+        self._below: dict[str, dict[str, _Answer]] = {
+            _MODELS: {"GET": self._model},
+            _UNLOAD: {"POST": self._unload_one},
+        }
+        """By how a path begins; the rest of it says what is meant."""
 
     def attach(self, reloader: Reloader) -> None:
         """Let clients ask for a reload too."""
@@ -95,10 +100,9 @@ class Routes:
         """What a path takes: the answer of our own to each method; None: it is relayed."""
         if path in self._own:
             return self._own[path]
-        if path.startswith(_MODELS):
-            return {"GET": self._model}
-        if path.startswith(_UNLOAD):
-            return {"POST": self._unload_one}
+        for beginning, answers in self._below.items():
+            if path.startswith(beginning):
+                return answers
         if (path.startswith("/v1/") and not path.startswith("/v1/v1/")) or path in _RELAYED:
             return {"POST": None}
         raise nothing_at(path)

@@ -46,7 +46,7 @@ def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixt
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "demo-model", "completion"])
+@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "top", "demo-model", "completion"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out
@@ -66,6 +66,11 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         ("serve", "x", "--listen", ":80"),
         ("demo-model",),
         ("diagram", "--format", "png"),
+        ("top", "ftp://here"),
+        ("top", "unix:"),
+        ("top", "here:99999"),
+        ("top", "http://me:secret@here"),
+        ("top", "--key", "key "),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_why(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +190,15 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--version",), ("--help",), ("check", "config.toml"), ("schema",), ("serve", "--help"), ("diagram", "--help")],
+    [
+        ("--version",),
+        ("--help",),
+        ("check", "config.toml"),
+        ("schema",),
+        ("serve", "--help"),
+        ("diagram", "--help"),
+        ("top", "--help"),
+    ],
 )
 def test_a_verb_without_a_server_imports_nothing_that_serves(words: tuple[str, ...]) -> None:
     program = f"""if True:
