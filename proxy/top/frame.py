@@ -63,7 +63,7 @@ def frame(sight: Sight, width: int, height: int | None, glyphs: Glyphs, *, foote
 
     Args:
         sight: what there is to show.
-        width: cells of a line.
+        width: cells of a line, two at least.
         height: the most lines; None: as many as it takes.
         glyphs: what can be drawn.
         footer: what stands in the last line, if anything.
@@ -76,17 +76,21 @@ def frame(sight: Sight, width: int, height: int | None, glyphs: Glyphs, *, foote
         for line in body:
             line.stylize("dim")
     blank = [Text()] * (room - len(body)) if foot else []
-    return (head + body + blank + foot)[:height]
+    lines = (head + body + blank + foot)[:height]
+    for line in lines:
+        line.truncate(width, overflow="crop")
+    return lines
 
 
 def _body(queue: QueueAnswer, elapsed_s: float, width: int, room: int, glyphs: Glyphs) -> Lines:
-    """Groups may take a third, then who waits two thirds of the rest; what one leaves, the next may have."""
-    sure = max(room // 3, _TABLE)
-    groups = _groups(queue, elapsed_s, width, sure, glyphs).lines(min(sure, room))
+    """Groups may take a third, then who waits two thirds of the rest; what one leaves, the others may have."""
+    waiting, swaps = _waiting(queue, elapsed_s, width, glyphs), _swaps(queue, elapsed_s, width, glyphs)
+    left = room - waiting.needs(room) - swaps.needs(room)
+    most = min(max(room // 3, _TABLE, left), room)
+    groups = _groups(queue, elapsed_s, width, most, glyphs).lines(most)
     room -= len(groups)
-    waiting = _waiting(queue, elapsed_s, width, glyphs)
-    swaps = _swaps(queue, elapsed_s, width, glyphs).lines(room - waiting.needs(max(room - room // 3, 0)))
-    return groups + waiting.lines(room - len(swaps)) + swaps
+    changes = swaps.lines(room - waiting.needs(max(room - room // 3, 0)))
+    return groups + waiting.lines(room - len(changes)) + changes
 
 
 def _head(sight: Sight, width: int, glyphs: Glyphs) -> Lines:
@@ -125,10 +129,10 @@ def _joined(parts: Sequence[Cell], between: str, width: int, glyphs: Glyphs) -> 
     return line
 
 
-def _groups(queue: QueueAnswer, elapsed_s: float, width: int, sure: int, glyphs: Glyphs) -> Section:
-    """The groups in the order of the configuration; the idle ones last where `sure` lines are not enough for all."""
+def _groups(queue: QueueAnswer, elapsed_s: float, width: int, most: int, glyphs: Glyphs) -> Section:
+    """The groups in the order of the configuration; the idle ones last where `most` lines are not enough for all."""
     groups = queue.groups
-    if len(groups) + 2 > sure:
+    if len(groups) + 2 > most:
         groups = sorted(groups, key=lambda group: group.state == "idle" and group.next_model is None)
     columns = [
         Column(title="GROUP", gives_way=True),

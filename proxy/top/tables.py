@@ -119,8 +119,6 @@ def table(
         if is_beside and below:
             first.append(" ").append(told[0], style)
             del below[0]
-        for each in (first, *below):
-            each.truncate(width, overflow="crop")
         return [first, *below]
 
     head = lines([(column.title, "bold") for column in columns], (why, "bold"))[0]
