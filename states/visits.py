@@ -1,7 +1,7 @@
 """The discrete counterpart of rule 7's bound: which models come before an observed ticket once it is overdue.
 
-From its deadline on, while it waits: no model that it displaces is committed for a ticket that it outranks, or for
-nobody, and each at most once. So whoever is committed comes with an earlier deadline (or the same one) and serves
+From its deadline on, while its model is not there: no model that it displaces is committed for a ticket that it
+outranks, or for nobody, and each at most once. So whoever is committed comes with an earlier deadline (or the same one) and serves
 everybody who waited for it then; there are at most as many visits as models with such a deadline, k, besides the one
 that was under way, and then its own. A failure or an unload on request of a model lets that model come once more.
 """
@@ -48,6 +48,9 @@ class Visits:
         if ticket is None or ticket.deadline > world.clock or ticket.id in world.models[ticket.model].seated:
             return self._abstraction.with_visited(beyond, 0)
         visited = self._abstraction.visited(beyond) & ~self._disturbed(event, world)
+        if world.models[ticket.model].resident:
+            # It waits for a seat: whoever comes beside its model is not in its way.
+            return self._abstraction.with_visited(beyond, visited)
         for model in frozenset(world.residents) - before.resident:
             bit = self._in_the_way.get(model, 0)
             if bit:
