@@ -13,7 +13,7 @@ from typing import Final
 from .effects import Effect, GrantSeat, Refusal, RefusalCode, RefuseTicket, StartServer, StopServer
 from .errors import CoreError
 from .events import Event, ServerReady, ServerStopped, TicketArrived, TicketLeft, TicketServed, TimePassed
-from .residency import Residency
+from .residency import policy_of
 from .settings import GroupId, ModelId, Settings, TicketId
 
 
@@ -38,7 +38,7 @@ class CollatingQueue:
     def __init__(self, settings: Settings) -> None:
         """Start with nothing loaded and nobody waiting."""
         self._settings = settings
-        self._residency = Residency(settings)
+        self._residency = policy_of(settings)
         self._model_in: dict[GroupId, ModelId] = {}
         """Whose server exists."""
         self._ready: set[ModelId] = set()
@@ -170,7 +170,7 @@ class DrainFirst:
     def __init__(self, settings: Settings) -> None:
         """Start with nothing loaded and nobody waiting."""
         self._settings = settings
-        self._group_of = Residency(settings).group_of
+        self._group_of = policy_of(settings).group_of
         self._active: ModelId | None = None
         """Whose server exists: it loads, serves, or stops."""
         self._next: ModelId | None = None

@@ -118,7 +118,7 @@ def _scene(options: argparse.Namespace, config: Config) -> tuple[str, Callable[[
     seed = options.seed
     return (
         f"workload {workload.name}",
-        lambda: workload.clients(cast, Random(seed)),  # noqa: S311 (a simulation keeps no secrets)
+        lambda: workload.clients(cast, Random(seed), options.requests or workload.requests),  # noqa: S311 (a simulation keeps no secrets)
         servers,
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.config import Config
+from states.cast import Workload
 from states.settings import ModelId
-from states.workloads import Workload
 
 
 def cast_of(workload: Workload, config: Config, chosen: Mapping[str, str]) -> dict[str, ModelId]:
