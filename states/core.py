@@ -301,9 +301,9 @@ class Core:
             if claim is not None:
                 self._moves.commit(claim)
             elif not self._preload(made):
-                break
-        self._press(made)
-        self._expire()
+                self._press(made)
+                if not self._expire():
+                    break  # else somebody less is there: in a matrix that can change who has to leave for whom
 
     def _cut_off(self) -> None:
         for model in list(self.world.residents.values()):
@@ -352,10 +352,12 @@ class Core:
                 why = sentence(claim.obstacles[0], self.world.clock)
                 self._moves.press(group, pressure, f"ticket {claim.ticket.id} for {claim.ticket.model} waits: {why}")
 
-    def _expire(self) -> None:
-        for model in list(self.world.residents.values()):
-            if scheduler.expires_at(model) <= self.world.clock:
-                self._moves.leave(model, Signal.EXPIRED, f"idle for its ttl of {model.settings.ttl_s:g} s")
+    def _expire(self) -> bool:
+        """Rule 11: unload who was idle for long enough, and say whether there was anybody."""
+        expired = [model for model in self.world.residents.values() if scheduler.expires_at(model) <= self.world.clock]
+        for model in expired:
+            self._moves.leave(model, Signal.EXPIRED, f"idle for its ttl of {model.settings.ttl_s:g} s")
+        return bool(expired)
 
     # Look-ups
 

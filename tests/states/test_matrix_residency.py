@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from states.matrix import Matrix, read_sets
-from states.reasons import InFlight, Outranked, Stopping
+from states.reasons import Held, InFlight, Outranked, Stopping
 from states.residency import policy_of
 from states.settings import ModelId, Settings
 
@@ -61,3 +61,13 @@ def test_what_stops_is_in_the_way_of_what_no_set_has_beside_it() -> None:
     assert list(policy.in_the_way(A, [], [B, C])) == [B, C]
     assert list(policy.in_the_way(A, [], [C])) == []
     assert list(policy.in_the_way(A, [], [A])) == [A]
+
+
+def test_when_an_idle_model_has_gone_who_must_leave_is_asked_again() -> None:
+    sets = matrix(s="a & c | b & c & d | a & b")
+    models = {"a": model(), "b": model(), "c": model(ttl_s=5), "d": model(unload_delay_s=100)}
+    scene = Drama(matrix=sets, **models).idle("d").idle("c").serving("b1")
+    assert scene.arrives("a1") == []
+    assert scene.why("a1") == InFlight(victim=B, seats_taken=1)
+    assert scene.at(5) == ["stop c"]
+    assert scene.why("a1") == Held(victim=ModelId("d"), until=100)
