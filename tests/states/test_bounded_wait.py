@@ -5,13 +5,14 @@ And `fifo` never reorders.
 
 from __future__ import annotations
 
-from math import ceil, inf
+from math import inf
 from random import Random
 
 import pytest
 
 from states import effects as fx
 from states import events as ev
+from states.bounds import Bound, services_in_a_visit
 from states.effects import Effect
 from states.settings import ModelId, ModelSettings, Settings, Strategy, TicketId
 
@@ -89,9 +90,15 @@ class Waits:
         arrived_at, name = self.arrived[ticket]
         max_wait_s = self.settings.models[name].max_wait_s
         if max_wait_s:
-            swaps = self._models_before(ticket) + 2
-            bound = max_wait_s + swaps * (self._longest_visit() + LONGEST_STOP_S + LONGEST_LOAD_S)
-            assert now - arrived_at <= bound
+            bound = Bound(
+                wait_s=max_wait_s,
+                visits=self._models_before(ticket) + 2,
+                services=services_in_a_visit(
+                    (crowd, self.settings.models[each].concurrency) for each, crowd in self.crowd.items()
+                ),
+                swap_s=LONGEST_STOP_S + LONGEST_LOAD_S,
+            )
+            assert now - arrived_at <= bound.seconds(LONGEST_SERVICE_S)
             self.checked += now > arrived_at
 
     def _models_before(self, ticket: TicketId) -> int:
@@ -104,11 +111,6 @@ class Waits:
     def _deadline(self, ticket: TicketId) -> float:
         arrived_at, name = self.arrived[ticket]
         return arrived_at + (self.settings.models[name].max_wait_s or inf)
-
-    def _longest_visit(self) -> float:
-        """V: the services of those waiting for a model, over its seats, and the rest of what is in flight."""
-        rounds = max(ceil(self.crowd[name] / of.concurrency) for name, of in self.settings.models.items())
-        return (rounds + 1) * LONGEST_SERVICE_S
 
 
 def bounded_world(seed: int) -> tuple[Environment, Waits]:
