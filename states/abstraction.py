@@ -103,6 +103,11 @@ class Abstraction:
         """Take note of them."""
         return beyond if beyond[-1] == visited else beyond[:-1] + bytes([visited])
 
+    def serves(self, frame: Frame, model: ModelId) -> bool:
+        """Whether somebody has a seat of a model that is loaded."""
+        crowds = zip(self.scene.crowds, frame.served, strict=True)
+        return any(served and crowd.model == model for crowd, served in crowds)
+
     def observed_at(self, frame: Frame) -> int:
         """One more than the place of whoever is observed; 0: it does not wait for a seat."""
         places = enumerate(frame.places, 1)
@@ -254,7 +259,7 @@ class Abstraction:
         world.unloads = {AskerId(number): set(models) for number, models in enumerate(frame.unloads)}
         world.residents, world.stopping = {}, {}
         for number, group in enumerate(world.groups.values()):
-            self._put_back_group(world, group, frame.groups[number], number, ending)
+            self._put_back_group(world, group, frame, number, ending)
         world.waiting, world.tickets = {}, {}
         for number, model in enumerate(world.models.values()):
             model.failures = frame.failures[number]
@@ -264,12 +269,14 @@ class Abstraction:
             model.seated = {}
         self._put_back_tickets(world, frame, ending)
 
-    def _put_back_group(
-        self, world: World, group: Group, frame: GroupFrame, number: int, ending: Iterable[Timer]
-    ) -> None:
-        group.state, group.resident, group.server, awaiting, group.pressure, closing, phase, settled = frame
+    def _put_back_group(self, world: World, group: Group, frame: Frame, number: int, ending: Iterable[Timer]) -> None:
+        group.state, group.resident, group.server, awaiting, group.pressure, closing, phase, settled = frame.groups[
+            number
+        ]
         group.awaiting = set(awaiting)
         group.since = 0.0
+        # Whoever reads a time that was not noted when it should have been finds it long over.
+        group.idle_since = group.loaded_at = _LONG_AGO
         group.cut_at = inf
         if closing:
             group.cut_at = INSTANT_S if Timer(TimerKind.GRACE, number) in ending else _FAR
@@ -280,7 +287,8 @@ class Abstraction:
         elif group.server is not None and group.state in LOADED:
             model = self._number_of_model[group.server]
             ends, min_loaded_s = self.idle_phases[model], self.min_loaded_s[model]
-            group.idle_since = -ends[phase - 1] if phase else 0.0
+            if not self.serves(frame, group.server):
+                group.idle_since = -ends[phase - 1] if phase else 0.0
             if Timer(TimerKind.IDLE, number) in ending:
                 group.idle_since = INSTANT_S - ends[phase]
             group.loaded_at = _LONG_AGO if settled else 0.0

@@ -20,9 +20,9 @@ from .frames import RUNS, Frame
 from .group import GroupState, Signal
 from .happenings import Step, What, steps
 from .playing import Player, RememberedLife
-from .retelling import first_line, retell
 from .sight import FoulError
 from .small_world import SmallWorld
+from .storytelling import first_line, retell
 from .visits import BoundError
 
 

@@ -115,7 +115,7 @@ def _of_groups(abstraction: Abstraction, frame: Frame) -> Iterator[tuple[Timer, 
             yield Timer(TimerKind.GRACE, number), True
             continue
         model = abstraction.models.index(group.server)
-        idle = not _seats_taken(abstraction, frame, model)
+        idle = not abstraction.serves(frame, group.server)
         if idle and group.idle_phase < len(abstraction.idle_phases[model]):
             ends = abstraction.idle_phases[model][group.idle_phase]
             chosen = abstraction.settings.models[group.server]
@@ -123,11 +123,6 @@ def _of_groups(abstraction: Abstraction, frame: Frame) -> Iterator[tuple[Timer, 
             yield Timer(TimerKind.IDLE, number), ends == (chosen.unload_delay_s if pressed else chosen.ttl_s)
         if not group.settled:
             yield Timer(TimerKind.MIN_LOADED, number), idle
-
-
-def _seats_taken(abstraction: Abstraction, frame: Frame, model: int) -> bool:
-    name = abstraction.models[model]
-    return any(many and abstraction.scene.crowds[number].model == name for number, many in enumerate(frame.served))
 
 
 def _in_order(abstraction: Abstraction, frame: Frame, timers: tuple[Timer, ...]) -> bool:

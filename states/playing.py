@@ -10,7 +10,9 @@ from .effects import Effect
 from .frames import INSTANT_S, Frame
 from .group import Group, GroupLife, GroupState, Signal
 from .happenings import Step, What, event_of
+from .recollection import remember
 from .referee import Referee
+from .residency import policy_of
 from .small_world import SmallWorld, in_order
 from .visits import Visits
 
@@ -55,10 +57,9 @@ class Player:
         settings = in_order(scene.settings)
         self.abstraction = Abstraction(scene, settings)
         self.core = Core(settings, life)
-        policy = self.core.world.policy
-        self._referee = Referee(settings, {model: policy.displaced_by(model) for model in settings.models})
+        self._referee = Referee(settings, policy_of(settings))
         self._visits = Visits(self.abstraction, self.core.world)
-        self._before = self._entered = self._referee.remember(self.core.world)
+        self._before = self._entered = remember(self.core.world)
         self._untouched = False
         self.event: ev.Event = ev.TimePassed()
         """What the core was told in the last step."""
@@ -77,7 +78,7 @@ class Player:
     def enter(self, frame: Frame) -> None:
         """Look at a state before the first step out of it."""
         self.abstraction.put_back(frame, self.core)
-        self._entered = self._referee.remember(self.core.world)
+        self._entered = remember(self.core.world)
         self._untouched = True
 
     def take(self, frame: Frame, step: Step) -> None:
@@ -98,7 +99,7 @@ class Player:
             elif step.what is What.ASKED:
                 self._beyond = abstraction.one_less(frame.beyond, operation=step.of)
             return
-        self._before = self._referee.remember(core.world, self._entered)
+        self._before = remember(core.world, self._entered)
         self.woke = core.next_deadline() <= INSTANT_S
         if self.woke:
             self.effects = core.handle(self.event, INSTANT_S)

@@ -2,7 +2,9 @@
 
 Promised is: a server that loads gets ready or fails, one that is told to stop stops, of those who are served one is
 done one day, and a timer that runs ends. Nothing else is: clients come, or not; servers fail, or not; operators ask,
-or not. Each promise is weakly fair: if it is open in every state from some time on, it is kept.
+or not. Each promise is weakly fair: if it is open in every state from some time on, it is kept. The deadlines of a
+crowd that waits are one promise, that one of them waits no more or is overdue: who came first is served, or overdue,
+first.
 
 States that lead to each other (a strongly connected component) can be stayed in for ever if and only if every promise
 is kept on a step inside, or is not open in one of the states. For weak fairness this is exact: a run through all of
@@ -19,7 +21,7 @@ from functools import reduce
 from operator import and_, or_
 
 from .exploration import Caught, Explored, ViolationError
-from .frames import Timer, TimerKind
+from .frames import RUNS, Timer, TimerKind
 from .happenings import Step, What
 from .settings import ModelId, Strategy
 
@@ -98,6 +100,7 @@ class _Search:
         self._explored, self._among = explored, among
         self._allowed = [arrivals or step.what is not What.ARRIVES for step in explored.steps]
         self._numbers: dict[tuple[What | TimerKind, int], int] = {}
+        self._running_of: dict[int, tuple[int, ...]] = {}
 
     # Staying for ever
 
@@ -105,7 +108,7 @@ class _Search:
         """States that can be stayed in for ever while every promise is kept, the first one found first."""
         for component in self.components():
             open_throughout = reduce(and_, map(self._open, component))
-            kept = reduce(or_, (self._kept(state, step) for state, step, _ in self.inside(component)), 0)
+            kept = reduce(or_, map(self._kept, self.inside(component)), 0)
             if not open_throughout & ~kept:
                 return component
         return None
@@ -160,6 +163,8 @@ class _Search:
         """The promises that are to be kept in a state."""
         # Others may be overdue first, so that no step makes whoever is observed overdue yet: its time comes anyway.
         waits = self._bit(TimerKind.DEADLINE, 0) if self._explored.observed_runs[state] else 0
+        for crowd, many in enumerate(self._running(state)):
+            waits |= self._bit(TimerKind.DEADLINE, 1 + crowd) if many else 0
         return reduce(or_, (self._promised(state, step) for step, _ in self._explored.edges(state)), waits)
 
     def _promised(self, state: int, number: int) -> int:
@@ -172,21 +177,35 @@ class _Search:
             case _:
                 return 0
 
-    def _kept(self, state: int, number: int) -> int:
+    def _kept(self, edge: Edge) -> int:
         """What a step keeps: a server that loads may fail as well, and an answer may break off."""
-        step = self._explored.steps[number]
+        state, number, target = edge
+        kept, step = 0, self._explored.steps[number]
+        for crowd, (before, after) in enumerate(zip(self._running(state), self._running(target), strict=True)):
+            kept |= self._bit(TimerKind.DEADLINE, 1 + crowd) if after < before else 0
         match step.what:
             case What.FAILED:
-                return self._bit(What.READY, step.of)
+                return kept | self._bit(What.READY, step.of)
             case What.BROKE_OFF:
-                return self._bit(What.SERVED, step.of)
+                return kept | self._bit(What.SERVED, step.of)
             case _:
-                return self._promised(state, number)
+                return kept | self._promised(state, number)
+
+    def _running(self, state: int) -> tuple[int, ...]:
+        """Of each crowd, how many wait and are not overdue yet, but will be."""
+        counts = self._running_of.get(state)
+        if counts is None:
+            abstraction = self._explored.abstraction
+            places = abstraction.read(self._explored.states[state]).places
+            running = [place.crowd for place in places if place.deadline == RUNS and not place.seated]
+            counts = tuple(running.count(crowd) for crowd in range(len(abstraction.scene.crowds)))
+            self._running_of[state] = counts
+        return counts
 
     def _ends(self, state: int, timer: Timer) -> int:
         if timer.kind is not TimerKind.DEADLINE:
             return self._bit(timer.kind, timer.of)
-        # Of deadlines, that of whoever is observed is enough.
+        # Whose it is matters of whoever is observed alone; of the others `_running` keeps count.
         return self._bit(timer.kind, 0) if timer.of == self._among[state] - 1 else 0
 
     def _bit(self, kind: What | TimerKind, of: int) -> int:
@@ -214,7 +233,7 @@ class _Search:
         return self._explored.path_to(entry), tuple(steps[step] for _, step, _ in way)
 
     def _fulfils(self, promise: int) -> Callable[[Edge], bool]:
-        return lambda edge: bool(self._kept(edge[0], edge[1]) & promise) or not self._open(edge[0]) & promise
+        return lambda edge: bool(self._kept(edge) & promise) or not self._open(edge[0]) & promise
 
     def _route(self, start: int, goal: Callable[[Edge], bool], members: set[int]) -> list[Edge]:
         """A shortest way to a step that meets the goal, that step included; empty when there is none."""

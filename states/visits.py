@@ -1,9 +1,9 @@
 """The discrete counterpart of rule 7's bound: which models come before an observed ticket once it is overdue.
 
 From its deadline on, while its model is not there: no model that it displaces is committed for a ticket that it
-outranks, or for nobody, and each at most once. So whoever is committed comes with an earlier deadline (or the same one) and serves
-everybody who waited for it then; there are at most as many visits as models with such a deadline, k, besides the one
-that was under way, and then its own. A failure or an unload on request of a model lets that model come once more.
+outranks, or for nobody, and each at most once. So whoever is committed comes with an earlier deadline (or the same one)
+and serves everybody who waited for it then; there are at most as many visits as models with such a deadline, k, besides
+the one that was under way, and then its own. A failure or an unload on request of a model lets it come once more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import inf
 from . import events as ev
 from .abstraction import Abstraction
 from .frames import SLOTS
-from .referee import Before
+from .recollection import Before
 from .settings import ModelId, Strategy
 from .waiting import Ticket
 from .world import World

@@ -16,7 +16,7 @@ from states.frames import SLOTS
 from states.group import GroupMachine, GroupState, Signal
 from states.happenings import Step, What, event_of, steps
 from states.promises import starvation
-from states.retelling import retell
+from states.storytelling import retell
 from states.settings import ModelId, TicketId
 from states.small_world import Crowd, SmallWorld
 
