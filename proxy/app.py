@@ -1,5 +1,6 @@
 """The composition root: every task of the proxy is started here or below, and ends before this does.
 
+    journal                    if there is one: it writes what the core was told, and the rest of it at the end
     servers' watchman, orphans
       one task per group       a server at a time, each in a nursery of its own
       the core's clock
@@ -33,8 +34,10 @@ from states.settings import GroupId, ModelId
 
 from . import logs
 from .config import Config, ModelConfig
-from .driver import Driver
+from .driver import Driver, Journal
 from .groups import GroupShell, Launcher
+from .journal.parts import Parts
+from .journal.recorder import Recorder
 from .launcher import ProcessLauncher
 from .listeners import ListenError, address_of, close_listener, open_listeners
 from .notify import ServiceManager, take_service_manager
@@ -51,11 +54,11 @@ _LAST_WORDS_S: Final = 2.0
 class Proxy:
     """The core, its driver, the groups and the routes: everything but sockets and signals."""
 
-    def __init__(self, config: Config, launch: Launcher) -> None:
+    def __init__(self, config: Config, launch: Launcher, journal: Journal | None = None) -> None:
         """Put the parts together; nothing runs yet."""
         self.config = config
         """What holds now."""
-        self.driver: Final = Driver(Core(config.settings))
+        self.driver: Final = Driver(Core(config.settings), journal)
         self.routes: Final = Routes(config, self.driver)
         self.groups: Final[dict[GroupId, GroupShell]] = {}
         self._launch = launch
@@ -106,13 +109,20 @@ class Proxy:
         return self.config.models[model]
 
 
-def serve(config: Config, read: Callable[[], Config], *, is_watched: bool = False) -> int:
+def serve(
+    config: Config,
+    read: Callable[[], Config],
+    *,
+    is_watched: bool = False,
+    open_journal: Callable[[], Parts] | None = None,
+) -> int:
     """Serve until told to end, and return the exit code: 0, or 1 if it went wrong.
 
     Args:
         config: what holds at first.
         read: reads what is to hold after a reload; raises ConfigError.
         is_watched: reload when the file changes, not only when asked.
+        open_journal: opens the files in which events are written down; raises OSError.
     """
     logs.configure(config.log_level, config.log_format)
     faulthandler.enable()  # a watchdog ends what is stuck by SIGABRT: then it says where
@@ -121,28 +131,38 @@ def serve(config: Config, read: Callable[[], Config], *, is_watched: bool = Fals
     try:
         for address in config.listen:
             listeners += open_listeners(address)
-    except ListenError as error:
+        # Only now: another proxy at these addresses may be writing the same file.
+        journal = None if open_journal is None else open_journal()
+    except (ListenError, OSError) as error:
         for listener in listeners:
             close_listener(listener)
-        print(f"trio-swap: {error}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
+        what = error if isinstance(error, ListenError) else f"the journal {error.filename}: {error.strerror}"
+        print(f"trio-swap: {what}", file=sys.stderr)  # noqa: T201 - for whoever typed the command
         return 1
-    return trio.run(_run, config, read, is_watched, listeners, manager)
+    run = partial(_run, config, read, listeners, manager, is_watched=is_watched, journal=journal)
+    return trio.run(run)
 
 
 async def _run(
     config: Config,
     read: Callable[[], Config],
-    is_watched: bool,  # noqa: FBT001 - Trio starts with positions
     listeners: list[socket.socket],
     manager: ServiceManager,
+    *,
+    is_watched: bool,
+    journal: Parts | None,
 ) -> int:
     async with AsyncExitStack() as stack:
         # Before anything is started: a signal from now on is an orderly shutdown.
         signals = stack.enter_context(trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM))
         hang_ups = stack.enter_context(trio.open_signal_receiver(signal.SIGHUP))
+        recorder = None if journal is None else Recorder(journal)
+        if recorder is not None:
+            # Around everything that has something to say: its end is written down too.
+            await stack.enter_async_context(recorder.writing())
         await stack.enter_async_context(adopt_orphans())
         nursery = await stack.enter_async_context(trio.open_nursery())
-        proxy = Proxy(config, ProcessLauncher(config.start_port))
+        proxy = Proxy(config, ProcessLauncher(config.start_port), recorder)
         proxy.start(nursery)
         reloader = Reloader(config, read, proxy.reconfigure, proxy.close_groups)
         proxy.routes.attach(reloader)

@@ -33,6 +33,7 @@ VERBS: Final = {
     "schema": ("print_schema", "write a JSON Schema of the configuration file, for editors"),
     "diagram": ("diagram", "draw the state machine of a process group"),
     "simulate": ("simulate", "play a workload in virtual time, and say how often models load and who waits"),
+    "replay": ("replay", "play a journal of a proxy again, and tell what happened and why"),
     "top": ("top", "show what a running proxy does, live in the terminal"),
     "demo-model": ("demo", "run a server that pretends to be a model"),
     "completion": ("completion", "write a script that has a shell complete this command line"),

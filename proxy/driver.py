@@ -7,14 +7,16 @@ Effects only set events and move scopes and deadlines; whoever waits for those r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 import trio
 
 from states import invariants
+from states.checkpoint import Checkpoint, checkpoint
 from states.core import Core
 from states.effects import (
     ConfirmUnload,
@@ -79,11 +81,25 @@ class Place:
         """To be set when the answer is complete: the seat is then given back as served."""
 
 
+class Journal(Protocol):
+    """Takes down what the core is told and what it says. Never waits, never raises."""
+
+    def begin(self, look: Callable[[], Checkpoint], now: float) -> None:
+        """Take down what there is before the first event; `look` shows it between any two events."""
+
+    def note(self, event: Event, effects: Sequence[Effect], now: float) -> None:
+        """Take down an event, and what was to be done."""
+
+    def note_collapse(self, event: Event, error: CoreError, now: float) -> None:
+        """Take down the event that the core broke of."""
+
+
 class Driver:
     """Owns the core."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, journal: Journal | None = None) -> None:
         self._core = core
+        self._journal = journal
         self._shells: Mapping[GroupId, GroupShell] = {}
         self._places: dict[TicketId, Place] = {}
         self._unloads: dict[AskerId, trio.Event] = {}
@@ -95,6 +111,8 @@ class Driver:
         """What the core died of; nothing is decided any more."""
         self.collapsed: Final = trio.Event()
         """Set once it is broken."""
+        if journal is not None:
+            journal.begin(partial(checkpoint, core.world), trio.current_time())
 
     def attach(self, shells: Mapping[GroupId, GroupShell]) -> None:
         """Take the shells of all groups: whom orders go to."""
@@ -110,9 +128,13 @@ class Driver:
         except CoreError as error:
             self.broken = error
             self.collapsed.set()
+            if self._journal is not None:
+                self._journal.note_collapse(event, error, now)
             _LOG.critical("the scheduler is broken, please report this: %s", error)
             return
         self.history.note(event, effects, now)
+        if self._journal is not None:
+            self._journal.note(event, effects, now)
         for effect in effects:
             self._perform(effect)
         self._alarm.deadline = self._core.next_deadline()

@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from proxy.config import Config, load_config
 
 from .reading_config import CONFIG_HELP, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.journal.parts import Parts
 
 DESCRIPTION: Final = """\
 Serve the models of a configuration file until SIGINT (Ctrl-C) or SIGTERM. Then
@@ -23,9 +30,14 @@ examples:
   trio-swap serve config.toml
   trio-swap serve config.toml --listen 0.0.0.0:9000
   trio-swap serve config.toml --listen 127.0.0.1:9000 --listen unix:/tmp/swap.sock
+  trio-swap serve config.toml --journal swap.jsonl     then: trio-swap replay swap.jsonl
 
 then:
   curl http://127.0.0.1:8080/v1/models"""
+
+_JOURNAL_BYTES: Final = 16 * 2**20
+"""About 30,000 requests."""
+_JOURNAL_FILES: Final = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +51,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen, or unix:PATH, in place of server.listen; may be given again",
     )
     parser.add_argument("--watch", action="store_true", help="reload when the file changes, as SIGHUP does")
+    parser.add_argument("--journal", metavar="FILE", type=Path, help="write down everything that `replay` plays again")
+    parser.add_argument(
+        "--journal-size",
+        metavar="SIZE",
+        type=_size,
+        default=_JOURNAL_BYTES,
+        help="of one of its files, such as 64MiB (default: 16MiB)",
+    )
+    parser.add_argument(
+        "--journal-files",
+        metavar="N",
+        type=_number,
+        default=_JOURNAL_FILES,
+        help="keep so many: FILE, FILE.1 and so on (default: 8)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,7 +79,20 @@ def run(options: argparse.Namespace) -> int:
         return 2
     from proxy.app import serve
 
-    return serve(_listening(config, options), lambda: _read(options), is_watched=options.watch)
+    return serve(
+        _listening(config, options),
+        lambda: _read(options),
+        is_watched=options.watch,
+        open_journal=_journal(options),
+    )
+
+
+def _journal(options: argparse.Namespace) -> Callable[[], Parts] | None:
+    from proxy.journal.parts import Parts
+
+    if options.journal is None:
+        return None
+    return partial(Parts, options.journal, max_bytes=options.journal_size, files=options.journal_files)
 
 
 def _read(options: argparse.Namespace) -> Config:
@@ -61,6 +101,21 @@ def _read(options: argparse.Namespace) -> Config:
 
 def _listening(config: Config, options: argparse.Namespace) -> Config:
     return replace(config, listen=tuple(options.listen)) if options.listen else config
+
+
+def _size(text: str) -> int:
+    from proxy.config.kinds import size
+
+    found = size(text)
+    if not isinstance(found, int) or found < 1:
+        raise argparse.ArgumentTypeError(f'expected a size of at least 1 byte, such as "64MiB", got "{text}"')
+    return found
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'expected a number of files, at least 1, got "{text}"')
+    return int(text)
 
 
 def _address(text: str) -> str:
