@@ -87,7 +87,7 @@ class Player:
         Raises:
             CoreError: the core noticed a mistake of its own.
         """
-        core, abstraction = self.core, self.abstraction
+        core, abstraction, self.effects = self.core, self.abstraction, []
         if not self._untouched or step.timers:
             abstraction.put_back(frame, core, step.timers)
         self._untouched = False
@@ -105,7 +105,7 @@ class Player:
             self.effects = core.handle(self.event, INSTANT_S)
         else:
             # Nobody wakes the core: what it has decided must still be right.
-            core.world.clock, self.effects = INSTANT_S, []
+            core.world.clock = INSTANT_S
 
     def judge(self) -> bytes:
         """Judge the step that was taken, and say where it led.

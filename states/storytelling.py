@@ -72,11 +72,10 @@ class _Teller:
         player, abstraction = self._player, self._player.abstraction
         frame = abstraction.read(self._state)
         player.enter(frame)
-        trouble = ""
         try:
             player.take(frame, step)
-        except CoreError as error:
-            trouble = f"the core gives up: {first_line(error)}"
+        except CoreError:
+            self._is_wrong = True  # what it is, the complaint says
         event, effects = player.event, player.effects
         if isinstance(event, ev.TicketArrived):
             self._arrived += 1
@@ -86,20 +85,19 @@ class _Teller:
         else:
             servers = [group.server or "nobody" for group in frame.groups]
             happens = _event(event, self._names, dict(zip(abstraction.groups, servers, strict=True)))
-        answers = [trouble] if trouble else [*_effects(effects, self._names)]
-        self._go_on(is_wrong=bool(trouble))
+        answers = [*_effects(effects, self._names)]
+        self._go_on()
         self._lines += 1
         return f"{self._lines:4}. {happens}" + (f"  ->  {', '.join(answers)}" if answers else "")
 
-    def _go_on(self, *, is_wrong: bool) -> None:
+    def _go_on(self) -> None:
         """Go to the next state; the core calls its tickets otherwise there."""
         player, abstraction = self._player, self._player.abstraction
         try:
-            self._state = self._state if is_wrong else player.judge()
+            self._state = self._state if self._is_wrong else player.judge()
         except (CoreError, FoulError, BoundError):
-            is_wrong = True  # what it is, the complaint says
-        self._is_wrong |= is_wrong
-        if is_wrong:
+            self._is_wrong = True
+        if self._is_wrong:
             return
         world = player.core.world
         beyond = abstraction.read(self._state).beyond

@@ -221,6 +221,22 @@ LISTED = (
         steps=7_661,
     ),
     Listed(
+        name="apart",
+        about="two swap groups of two that have nothing to do with each other: nobody waits for the other group",
+        scene=SmallWorld(
+            settings=settings(
+                {"g": group("ab", exclusive=False), "h": group("cd", exclusive=False)},
+                a=model(unload_delay_s=5),
+                b=model(priority=1, max_wait_s=10),
+                c=model(),
+                d=model(max_wait_s=10),
+            ),
+            crowds=once("a", "b", "c", "d"),
+        ),
+        states=876,
+        steps=3_122,
+    ),
+    Listed(
         name="unload",
         about="unload of both models on request, and of one with its line kept; loads may fail",
         scene=SmallWorld(
@@ -231,6 +247,17 @@ LISTED = (
         ),
         states=1_343,
         steps=5_765,
+    ),
+    Listed(
+        name="unload-seats",
+        about="one model of two seats, three requests, an unload on request: nobody new is seated meanwhile",
+        scene=SmallWorld(
+            settings=settings(a=model(max_wait_s=10, concurrency=2), b=model()),
+            crowds=once("aaa", "b"),
+            operations=(asked(Wish.UNLOAD_KEEPING, "a"),),
+        ),
+        states=655,
+        steps=2_836,
     ),
     Listed(
         name="shutdown",
