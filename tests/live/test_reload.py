@@ -10,6 +10,7 @@ import httpx
 import trio
 
 from .conditions import until
+from .process_table import living, server_pid
 from .proxy_process import (
     ProxyProcess,
     ask,
@@ -22,6 +23,7 @@ from .proxy_process import (
     try_chat,
     until_waiting,
 )
+from .recorded import recorded_proxy
 
 APART = "[groups.apart]\nmembers = [{}]\nswap = false\nexclusive = false\n"
 
@@ -45,11 +47,40 @@ def loads_of(proxy: ProxyProcess, model: str) -> int:
     return proxy.loads.count(model)
 
 
+async def test_a_reload_every_50_ms_loses_no_stream_no_place_in_line_and_no_swap(tmp_path: Path) -> None:
+    """And what did not change is the same process in the end; the journal of it all replays."""
+
+    def tables(number: int) -> str:
+        kept = demo("kept", tokens=300, tokens_per_second=100, _concurrency=1, _priority=number % 3)
+        pair = demo("x", load=0.3, stop=0.2, _unload_delay=number % 2) + demo("y", load=0.3, stop=0.2)
+        return kept + pair + demo("changing", load=0.05 + number / 1000)
+
+    rest = APART.format('"kept", "changing"') + '[groups.pair]\nmembers = ["x", "y"]\nexclusive = false\n'
+    async with recorded_proxy(tmp_path, tables(0), rest=rest) as proxy, proxy.client() as client:
+        await ask(client, "x")
+        async with streaming(client, "kept") as stream, meanwhile(client, "kept", times=2) as queued:
+            await until_waiting(client, 2)
+            servers = [server_pid(proxy.pid, name) for name in ("kept", "x")]
+            async with meanwhile(client, "y") as swapped, meanwhile(client, "changing", times=2) as returning:
+                for number in range(1, 31):
+                    change(tmp_path, tables(number), rest)
+                    outcome = await reload(client)
+                    assert outcome["restarted"] == ["changing"]
+                    await trio.sleep(0.05)
+            assert server_pid(proxy.pid, "kept") == servers[0]
+        assert stream.is_whole
+        answers = [*queued, *swapped, *returning]
+        assert [response.status_code for response in answers] == [httpx.codes.OK] * 5
+        assert [loads_of(proxy, model) for model in ("kept", "x", "y")] == [1, 1, 1]
+        assert server_pid(proxy.pid, "kept") == servers[0]
+        assert not living(servers[1:])
+
+
 async def test_a_reload_under_traffic_loses_nothing_and_restarts_only_what_changed(tmp_path: Path) -> None:
     long = {"tokens": 60, "tokens_per_second": 100}
     kept, changed, gone = demo("kept", **long), demo("changed", **long), demo("gone", _concurrency=1, **long)
     apart = APART.format('"kept", "changed", "gone"')
-    async with running_proxy(tmp_path, kept + changed + gone, rest=apart) as proxy, proxy.client() as client:
+    async with recorded_proxy(tmp_path, kept + changed + gone, rest=apart) as proxy, proxy.client() as client:
         async with (
             streaming(client, "kept") as of_kept,
             streaming(client, "changed") as of_changed,
@@ -92,7 +123,7 @@ async def test_a_file_that_is_wrong_changes_nothing_and_says_why(tmp_path: Path)
 async def test_two_quick_edits_are_reloads_in_order_and_never_two_loads(tmp_path: Path) -> None:
     """R70."""
     preload = '[hooks.on_startup]\npreload = ["m"]\n'
-    async with running_proxy(tmp_path, demo("other")) as proxy, proxy.client() as client:
+    async with recorded_proxy(tmp_path, demo("other")) as proxy, proxy.client() as client:
         for load in (0.2, 0.3):
             change(tmp_path, demo("other") + demo("m", load=load), preload)
             proxy.process.send_signal(signal.SIGHUP)
@@ -134,7 +165,7 @@ async def test_a_link_that_is_swapped_is_a_change(tmp_path: Path) -> None:
 
 async def test_fifty_reloads_under_traffic_restart_nothing_that_did_not_change(tmp_path: Path) -> None:
     models = demo("a", _concurrency=2) + demo("b")
-    async with running_proxy(tmp_path, models) as proxy, proxy.client() as client:
+    async with recorded_proxy(tmp_path, models) as proxy, proxy.client() as client:
         answers: list[str] = []
 
         async def traffic(model: str) -> None:
