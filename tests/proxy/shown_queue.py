@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -48,6 +49,8 @@ ARRIVALS = ((0.3, "orchestrator"), (1.1, "explorer"), (1.2, "explorer"), (2.0, "
 EMBED_S = 22.0
 LOOKED_S = 22.3
 WIDTH = 80
+_LINE = 80
+"""Characters of a line of JSON that can be seen on the site without pushing it sideways, but for its indent."""
 
 
 async def play(folder: Path) -> dict[str, Any]:
@@ -74,10 +77,12 @@ def as_json(answer: dict[str, Any]) -> str:
 
 
 def _row(row: dict[str, Any]) -> str:
-    text = json.dumps(row)
-    for name in ("why", "reason", "cause"):
-        text = text.replace(f', "{name}": ', f',\n     "{name}": ')
-    return text
+    lines = [""]
+    for piece in re.split(r", (?=\")", json.dumps(row)):
+        if lines[-1] and len(f"{lines[-1]}, {piece},") > _LINE:
+            lines.append("")
+        lines[-1] += f", {piece}" if lines[-1] else piece
+    return ",\n     ".join(lines)
 
 
 def as_drawn(answer: dict[str, Any], width: int = WIDTH) -> str:
