@@ -41,10 +41,12 @@ from .journal.recorder import Recorder
 from .launcher import ProcessLauncher
 from .listeners import ListenError, address_of, close_listener, open_listeners
 from .notify import ServiceManager, take_service_manager
+from .peers import Peers
 from .processes import KILL_S, adopt_orphans
 from .reload import Reloader
 from .routes import Routes
 from .server import HttpServer
+from .streams import Connect, connect_tcp
 
 _LOG: Final = logging.getLogger("trio_swap.app")
 _LAST_WORDS_S: Final = 2.0
@@ -54,12 +56,15 @@ _LAST_WORDS_S: Final = 2.0
 class Proxy:
     """The core, its driver, the groups and the routes: everything but sockets and signals."""
 
-    def __init__(self, config: Config, launch: Launcher, journal: Journal | None = None) -> None:
+    def __init__(
+        self, config: Config, launch: Launcher, journal: Journal | None = None, *, connect: Connect = connect_tcp
+    ) -> None:
         """Put the parts together; nothing runs yet."""
         self.config = config
         """What holds now."""
         self.driver: Final = Driver(Core(config.settings), journal)
-        self.routes: Final = Routes(config, self.driver)
+        self.peers: Final = Peers(config.peers, connect)
+        self.routes: Final = Routes(config, self.driver, self.peers)
         self.groups: Final[dict[GroupId, GroupShell]] = {}
         self._launch = launch
         self._nursery: trio.Nursery | None = None
@@ -207,8 +212,10 @@ async def _until_told(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int
 async def shut_down(proxy: Proxy, http: HttpServer, drain_s: float) -> None:
     """Stop accepting, refuse who waits, let who is served finish, stop every server, end every connection."""
     stopped = proxy.driver.shut_down(drain_s)
+    proxy.peers.shut_down(trio.current_time() + drain_s)
     http.stop(trio.current_time() + drain_s + _LAST_WORDS_S)
     await stopped.wait()
+    await proxy.peers.ended.wait()
     http.stop(trio.current_time() + _LAST_WORDS_S)
     await http.ended.wait()
 
@@ -235,6 +242,7 @@ async def _hurry(proxy: Proxy, http: HttpServer, signals: AsyncIterator[int]) ->
     async for number in signals:
         _LOG.info("%s again: shutting down at once", _name(number))
         proxy.driver.hurry()
+        proxy.peers.shut_down(trio.current_time())
         http.stop(trio.current_time() + _LAST_WORDS_S)
 
 

@@ -6,17 +6,15 @@ import base64
 import binascii
 import codecs
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 
-from states.settings import ModelId
-
 from .asgi import Receive, Scope
-from .config import Config
-from .replies import Problem
+from .replies import Problem, invalid
 
 
 class Gone(Exception):  # noqa: N818 - a fact about the client: there is nobody to answer
@@ -29,7 +27,14 @@ class _Asked(msgspec.Struct):
     model: object = msgspec.UNSET
 
 
+class _Switch(msgspec.Struct):
+    """What to do about profiles."""
+
+    name: str | None
+
+
 _decode: Final = msgspec.json.Decoder(_Asked).decode
+_decode_switch: Final = msgspec.json.Decoder(_Switch).decode
 _LONGEST_NAME: Final = 200
 """Characters of an unknown name that are looked at, and said again: it may be as long as a body."""
 _WITHOUT_VERSION: Final = ("/chat/", "/completions", "/embeddings", "/responses", "/messages", "/models")
@@ -65,7 +70,7 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     headers = dict(scope["headers"])
     coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
     if coding.lower() != "identity":
-        raise _invalid(f"the body is encoded ({coding}); send it as it is, the model's name must be read from it")
+        raise invalid(f"the body is encoded ({coding}); send it as it is, the model's name must be read from it")
     if int(headers.get(b"content-length", 0)) > limit_bytes:
         raise _too_large(limit_bytes)
     parts: list[bytes] = []
@@ -82,37 +87,41 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
             return b"".join(parts)
 
 
-def model_of(config: Config, path: str, body: bytes) -> ModelId:
-    """Return the model that a body names. Raises Problem."""
+def name_of(path: str, body: bytes, example: str) -> str:
+    """Return the model's name that a body has. Raises Problem, which shows a name that there is."""
     try:
         name = _decode(body).model
     except msgspec.ValidationError as error:
         name = None if "$.model" in str(error) else msgspec.NODEFAULT
     except RecursionError:
-        raise _invalid("the body is nested too deeply to be read; send it with fewer levels") from None
+        raise invalid("the body is nested too deeply to be read; send it with fewer levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _invalid(f"the body is not JSON: {_why_not_json(body, error)}") from None
-    example = f'{{"model": "{next(iter(config.models))}", ...}}'
+        raise invalid(f"the body is not JSON: {_why_not_json(body, error)}") from None
+    if isinstance(name, str):
+        return name
+    shown = f'{{"model": "{example}", ...}}'
     if name is msgspec.NODEFAULT:
-        raise _invalid(f"the body is not a JSON object; send one such as {example}")
+        raise invalid(f"the body is not a JSON object; send one such as {shown}")
     if name is msgspec.UNSET:
-        raise _invalid(f"{path} needs a model: name one in the body, such as {example}", "model")
-    if not isinstance(name, str):
-        raise _invalid(f"model is not a string; name one as in {example}", "model")
-    return find_model(config, name)
+        raise invalid(f"{path} needs a model: name one in the body, such as {shown}", "model")
+    raise invalid(f"model is not a string; name one as in {shown}", "model")
 
 
-def find_model(config: Config, name: str) -> ModelId:
-    """Return the model that an id or an alias means. Raises Problem: there is none, and which names are near."""
-    model = config.resolve(name)
-    if model is not None:
-        return model
-    aliases = (alias for known in config.models.values() for alias in known.aliases)
+def profile_of(body: bytes) -> str | None:
+    """Return the profile that a body says to make the active one; None: none is to be. Raises Problem."""
+    try:
+        return _decode_switch(body).name or None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid('send {"name": "PROFILE"}, or {"name": null} for none', "name") from None
+
+
+def no_model(name: str, names: Iterable[str]) -> Problem:
+    """What a client hears whose model there is not, and which of `names` are near."""
     shown = name[:_LONGEST_NAME]
-    near = get_close_matches(shown, [*config.models, *aliases], n=3)
+    near = get_close_matches(shown, names, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "GET /v1/models lists those that there are"
     message = f"there is no model {shown!r}{'' if shown == name else ' ...'}; {hint}"
-    raise Problem(status=HTTPStatus.NOT_FOUND, code="model_not_found", message=message, param="model")
+    return Problem(status=HTTPStatus.NOT_FOUND, code="model_not_found", message=message, param="model")
 
 
 def nothing_at(path: str) -> Problem:
@@ -148,10 +157,6 @@ def _why_not_json(body: bytes, error: Exception) -> str:
         near = body[max(0, at - _NEAR_BYTES) : at + _NEAR_BYTES].decode(errors="replace")
         what += f", near {near!r}"
     return what
-
-
-def _invalid(message: str, param: str | None = None) -> Problem:
-    return Problem(status=HTTPStatus.BAD_REQUEST, code="invalid_request", message=message, param=param)
 
 
 def _too_large(limit_bytes: int) -> Problem:

@@ -45,6 +45,7 @@ from states.events import (
     TimePassed,
     UnloadAsked,
 )
+from states.group import GroupState
 from states.settings import GroupId, ModelId, Settings, TicketId
 from states.views import Snapshot
 
@@ -199,6 +200,16 @@ class Driver:
         asker, done = self._ask()
         self.feed(SettingsChanged(asker=asker, settings=settings, restart=restart))
         return done
+
+    def states(self) -> dict[ModelId, GroupState]:
+        """Return the models that have a server or are the next to, each with the state of its group."""
+        found: dict[ModelId, GroupState] = {}
+        for group in self._core.world.groups.values():
+            if group.server is not None:
+                found[group.server] = group.state
+            if group.committed and group.resident is not None:
+                found[group.resident] = GroupState.LOADING
+        return found
 
     def groups(self) -> frozenset[GroupId]:
         """The process groups that there are."""

@@ -31,7 +31,12 @@ class ProcessServer:
     """A server that runs as a process; see `groups.Server`."""
 
     def __init__(self, model: ModelConfig, process: ServerProcess, url: str) -> None:
-        self.upstream: Final = Upstream(url)
+        self.upstream: Final = Upstream(
+            url,
+            connect_timeout_s=model.timeouts.connect_s,
+            answer_timeout_s=model.timeouts.response_header_s,
+            idle_timeout_s=model.timeouts.idle_s,
+        )
         self._process = process
         self._readiness = Readiness(url, model.check_endpoint or NO_CHECK)
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
 import trio
 
-from .asgi import Scope, Send
-from .upstream import Answer, BrokenOff, ConnectFailed, Headers, Upstream, UpstreamError
+from .asgi import AbortResponse, Scope, Send
+from .replies import Problem
+from .upstream import Answer, AnswerTimedOut, BrokenOff, ConnectFailed, Headers, Upstream, UpstreamError
 
 __all__ = ["BrokenOff", "ConnectFailed", "Relay", "Relayed", "UpstreamError"]
 
@@ -36,6 +38,17 @@ class Relayed:
     body_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A client's request, as it is to be sent on."""
+
+    scope: Scope
+    body: bytes
+    send: Send
+    withheld: frozenset[bytes]
+    """Headers, in lower case, that are none of a server's business."""
+
+
 class Relay:
     """One request on its way.
 
@@ -45,6 +58,7 @@ class Relay:
         send: ASGI's.
         on_head: told the status when the answer's head has come.
         drop_headers: request headers, in lower case, that are not the server's business.
+        add_headers: what the server is told besides.
     """
 
     def __init__(
@@ -56,6 +70,7 @@ class Relay:
         *,
         on_head: Callable[[int], None] | None = None,
         drop_headers: Collection[bytes] = (),
+        add_headers: Headers = (),
     ) -> None:
         self.path: Final[str] = scope["path"]
         self.started = False
@@ -68,6 +83,7 @@ class Relay:
         self._send = send
         self._on_head = on_head
         self._not_sent_on = _NOT_SENT_ON.union(drop_headers)
+        self._added = add_headers
         self._pieces: list[bytes] = []
         self._passed_bytes = 0
 
@@ -86,6 +102,13 @@ class Relay:
                 self._on_head(answer.status)
             await self._pass_on(answer)
         return Relayed(status=answer.status, body_bytes=self._passed_bytes)
+
+    async def give_up(self, problem: Problem) -> Problem | AbortResponse:
+        """Return what is to be raised for an answer that will not be whole, or not be at all."""
+        if not self.started:
+            return problem
+        await self.cut_short(problem.body(self.path))
+        return AbortResponse(problem.message)
 
     async def cut_short(self, error: Mapping[str, object]) -> None:
         """Tell the client of an answer that will not be whole, where there is a place for it; takes a second at most.
@@ -133,9 +156,27 @@ class Relay:
         dropped = self._not_sent_on.union(_named_in_connection(given))
         headers = [(b"host", self._upstream.authority)]
         headers += [(name, value) for name, value in given if name not in dropped]
+        headers += self._added
         if self._body or self._scope["method"] in _WITH_BODY:
             headers.append((b"content-length", b"%d" % len(self._body)))
         return headers
+
+
+def problem_of_exchange(server: str, error: UpstreamError) -> Problem:
+    """What a client hears whose answer is not whole because `server` did not do its part."""
+    match error:
+        case ConnectFailed():
+            return Problem(
+                status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=f"{server} cannot be reached: {error}"
+            )
+        case AnswerTimedOut():
+            return Problem(
+                status=HTTPStatus.GATEWAY_TIMEOUT,
+                code="response_timeout",
+                message=f"{server} {error} (timeouts.response_header)",
+            )
+        case _:
+            return Problem(status=HTTPStatus.BAD_GATEWAY, code="bad_gateway", message=f"{server} {error}")
 
 
 def _response_headers(given: Headers) -> list[tuple[bytes, bytes]]:

@@ -48,6 +48,11 @@ class Problem(Exception):  # noqa: N818 - it becomes an answer
         return {"type": "error", "error": error} if path.startswith("/v1/messages") else {"error": error}
 
 
+def invalid(message: str, param: str | None = None) -> Problem:
+    """What a client hears whose request has a mistake."""
+    return Problem(status=HTTPStatus.BAD_REQUEST, code="invalid_request", message=message, param=param)
+
+
 def problem_of(refusal: Refusal) -> Problem:
     """What a refusal by the core is for a client."""
     return Problem(

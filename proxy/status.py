@@ -1,10 +1,8 @@
-"""What operators and clients may see of models and of the queue, as JSON values; never a command line."""
+"""What operators and clients may see of servers and of the queue, as JSON values; never a command line."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Final, overload
 
 from states.group import GroupState
@@ -13,12 +11,9 @@ from states.settings import Strategy
 from states.views import GroupView, Snapshot, TicketView
 
 from .answers import CountsAnswer, GroupAnswer, QueueAnswer, SwapAnswer, TicketAnswer
-from .config import Config, ModelConfig
+from .config import Config
 from .history import History, Swap
 from .reload import Reloaded
-
-_STARTED: Final = int(time.time())
-"""Model lists want to know when a model was made; all that is known is since when it is served here."""
 
 _RUNNING_STATES: Final = {
     GroupState.LOADING: "starting",
@@ -30,37 +25,6 @@ _RUNNING_STATES: Final = {
 """In the words that llama-swap's clients know."""
 
 
-def model_list(config: Config) -> dict[str, object]:
-    """Every listed model, for clients of OpenAI and of Anthropic alike."""
-    entries = [model_entry(model) for model in config.models.values() if not model.unlisted]
-    ids = [str(entry["id"]) for entry in entries]
-    return {
-        "object": "list",
-        "data": entries,
-        "has_more": False,
-        "first_id": ids[0] if ids else None,
-        "last_id": ids[-1] if ids else None,
-    }
-
-
-def model_entry(model: ModelConfig) -> dict[str, object]:
-    """One model, for clients of OpenAI and of Anthropic alike."""
-    entry: dict[str, object] = {
-        "id": model.id,
-        "object": "model",
-        "created": _STARTED,
-        "owned_by": "trio-swap",
-        "type": "model",
-        "display_name": model.name or model.id,
-        "created_at": datetime.fromtimestamp(_STARTED, UTC).isoformat().replace("+00:00", "Z"),
-    }
-    if model.name:
-        entry["name"] = model.name
-    if model.description:
-        entry["description"] = model.description
-    return entry
-
-
 def reload_view(outcome: Reloaded, now: float) -> dict[str, object]:
     """How a reload went; `now` on the clock of `outcome.at`."""
     found = outcome.differences
@@ -68,6 +32,15 @@ def reload_view(outcome: Reloaded, now: float) -> dict[str, object]:
     return {"ok": found is not None, "age_s": round(now - outcome.at, 3), "cause": outcome.cause, **changes} | {
         "report": outcome.report
     }
+
+
+def profiles_view(config: Config, active: str | None) -> dict[str, object]:
+    """Every profile, and which is the active one."""
+    profiles = [
+        {"id": profile.id, "description": profile.description, "pins": dict(profile.pins)}
+        for profile in sorted(config.profiles.values(), key=lambda profile: profile.id)
+    ]
+    return {"active": active, "profiles": profiles}
 
 
 def running_view(snapshot: Snapshot) -> dict[str, object]:

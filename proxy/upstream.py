@@ -1,17 +1,17 @@
 """The upstream edge: all connections to one inference server, as a stack of httpcore connections.
 
-Rules: no pool bound and no read timeout (an answer may be silent for minutes); nothing is added to a request; a
-connection is used again only when request and response were certainly read to their end; a request is sent a second
-time only when it was the first on a connection that had gone stale and nothing came back; `close` is synchronous, so
-that the server's end can be asked for right after it. Errors of httpcore and of sockets become `UpstreamError` here.
+Rules: no pool bound and no timeout between two bytes (an answer may be silent for minutes); nothing is added to a
+request; a connection is used again only when request and response were certainly read to their end; a request is sent a
+second time only when it was the first on a connection that had gone stale and nothing came back; `close` is
+synchronous, so that the server's end can be asked for right after it. Errors of httpcore and of sockets become
+`UpstreamError` here.
 """
 
 from __future__ import annotations
 
-import os
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ import trio
 
 from . import protocol_errors
 from .streams import LOST, ByteStream, Connect, TlsStream, connect_tcp
+from .upstream_line import Line, reason_of
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -48,28 +49,45 @@ class BrokenOff(UpstreamError):  # noqa: N818
         """Whether status and headers had come."""
 
 
+class AnswerTimedOut(UpstreamError):  # noqa: N818
+    """The request was sent whole, and the answer's head has not come in time. The message is a clause as well."""
+
+
 class Upstream:
     """All connections to one server.
 
     Args:
         url: http or https, host, port, perhaps a path that goes before every request's.
         connect: opens connections; tests put memory here.
+        connect_timeout_s: for a connection, with its TLS handshake.
+        answer_timeout_s: from the request sent to the head of the answer.
+        idle_timeout_s: a connection that was unused for longer is not used again.
     """
 
     def __init__(
-        self, url: str, *, connect: Connect = connect_tcp, connect_timeout_s: float = CONNECT_TIMEOUT_S
+        self,
+        url: str,
+        *,
+        connect: Connect = connect_tcp,
+        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = inf,
+        idle_timeout_s: float = inf,
     ) -> None:
         parts = urlsplit(url)
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        # The system's certificates, and those that certifi brings: a container may have none.
+        self._tls = httpcore.default_ssl_context() if parts.scheme == "https" else None
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or (80 if self._tls is None else 443)
         self._connect = connect
         self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._idle_timeout_s = idle_timeout_s
         self._url = httpcore.URL(scheme=parts.scheme, host=self._host, port=self._port, target="/")
-        self._lines: set[_Line] = set()
-        self._idle: list[_Line] = []
+        self._lines: set[Line] = set()
+        self._idle: list[Line] = []
         self._connecting: set[trio.CancelScope] = set()
         self._is_closed = False
+        self._is_retired = False
         self.authority: Final = parts.netloc.rpartition("@")[2].encode()
         """What the Host header says."""
         self.base_path: Final = parts.path.rstrip("/").encode()
@@ -92,6 +110,13 @@ class Upstream:
         for line in tuple(self._lines):
             self._drop(line)
 
+    def retire(self) -> None:
+        """Close every connection as soon as no answer comes over it any more. For good."""
+        self._is_retired = True
+        for line in self._idle:
+            self._drop(line)
+        self._idle.clear()
+
     @asynccontextmanager
     async def exchange(
         self, method: bytes, target: bytes, headers: Headers, body: bytes = b""
@@ -106,6 +131,7 @@ class Upstream:
 
         Raises:
             ConnectFailed: no connection within the connect timeout, or closed.
+            AnswerTimedOut: no head of an answer within the answer timeout.
             BrokenOff: no answer; from the answer's iterator: the answer is not whole.
         """
         url = httpcore.URL(
@@ -119,10 +145,11 @@ class Upstream:
         finally:
             await self._put_back(line, answer)
 
-    async def _send(self, request: httpcore.Request) -> tuple[_Line, httpcore.Response]:
+    async def _send(self, request: httpcore.Request) -> tuple[Line, httpcore.Response]:
         while self._idle:
             line = self._idle.pop()
-            if line.has_input():  # its end: nothing was asked for
+            has_aged = trio.current_time() - line.idle_since > self._idle_timeout_s
+            if has_aged or line.has_input():  # its end: nothing was asked for
                 self._drop(line)
                 continue
             try:
@@ -134,26 +161,29 @@ class Upstream:
         line = await self._open()
         return line, await self._ask(line, request)
 
-    async def _ask(self, line: _Line, request: httpcore.Request) -> httpcore.Response:
+    async def _ask(self, line: Line, request: httpcore.Request) -> httpcore.Response:
         line.received_bytes = 0
         try:
-            return await line.http.handle_async_request(request)
+            with line.patience(self._answer_timeout_s):
+                return await line.http.handle_async_request(request)
         except _BROKEN as error:
             self._drop(line)
             raise BrokenOff(_complaint(error), after_head=False) from error
         except BaseException:
             self._drop(line)
             raise
+        self._drop(line)
+        raise AnswerTimedOut(f"did not begin to answer within {self._answer_timeout_s:g} s")
 
-    async def _open(self) -> _Line:
+    async def _open(self) -> Line:
         if self._is_closed:
             raise ConnectFailed(f"{self._host}:{self._port} is being stopped")
         with trio.move_on_after(self._connect_timeout_s) as scope:
             self._connecting.add(scope)
             try:
-                line = _Line(await self._open_stream(), self._url.origin)
+                line = Line(await self._open_stream(), self._url.origin)
             except (OSError, *LOST) as error:
-                raise ConnectFailed(f"no connection to {self._host}:{self._port}: {_say(error)}") from error
+                raise ConnectFailed(f"no connection to {self._host}:{self._port}: {reason_of(error)}") from error
             finally:
                 self._connecting.discard(scope)
             if self._is_closed:
@@ -175,16 +205,17 @@ class Upstream:
             raise
         return tls
 
-    async def _put_back(self, line: _Line, answer: Answer) -> None:
+    async def _put_back(self, line: Line, answer: Answer) -> None:
         try:
-            if await answer.finish() and not self._is_closed:
+            if await answer.finish() and not self._is_closed and not self._is_retired:
+                line.idle_since = trio.current_time()
                 self._idle.append(line)
         finally:
             if line not in self._idle:
                 self._drop(line)
                 await answer.abandon()
 
-    def _drop(self, line: _Line) -> None:
+    def _drop(self, line: Line) -> None:
         self._lines.discard(line)
         line.close()
 
@@ -192,7 +223,7 @@ class Upstream:
 class Answer:
     """A server's answer: status and headers as they came, the body piece by piece when iterated."""
 
-    def __init__(self, line: _Line, response: httpcore.Response, *, may_be_unread: bool) -> None:
+    def __init__(self, line: Line, response: httpcore.Response, *, may_be_unread: bool) -> None:
         self.status: Final = response.status
         self.headers: Final = response.headers
         self._line = line
@@ -235,78 +266,7 @@ class Answer:
                 pass
 
 
-class _Line(httpcore.AsyncNetworkStream):
-    """One connection, as httpcore wants it. A request's head and body leave in one send."""
-
-    def __init__(self, stream: ByteStream, origin: httpcore.Origin) -> None:
-        self._stream = stream
-        self.http: Final = httpcore.AsyncHTTP11Connection(origin, self)
-        self.before_read: Callable[[], Awaitable[None]] | None = None
-        self.unsent = bytearray()
-        self.received_bytes = 0
-        """Since the last request."""
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  httpcore's
-        self.unsent += buffer  # HTTP/1.1 reads only when its request is complete: that is when it is sent
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109  httpcore's
-        if self.before_read is not None:
-            await self.before_read()
-        try:
-            if self.unsent:
-                with suppress(*LOST):  # a server may answer and close before it has read everything
-                    del self.unsent[: self._stream.send_now(self.unsent)]
-            if self.unsent:
-                data = await self._receive_while_sending(max_bytes)
-            else:
-                data = await self._stream.receive_some(max_bytes)
-        except LOST as error:
-            raise httpcore.ReadError(_say(error)) from error
-        self.received_bytes += len(data)
-        return data
-
-    async def aclose(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def has_input(self) -> bool:
-        return self._stream.has_input()
-
-    def has_unread(self) -> bool:
-        """Whether more has come than was asked for: it would pass for the answer to the next request."""
-        return bool(self.http._h11_state.trailing_data[0])  # noqa: SLF001  nothing public tells, a test holds it
-
-    async def _receive_while_sending(self, max_bytes: int) -> bytes:
-        """A server that answers before it has read the whole request must not be waited for until it has."""
-        data, lost = b"", None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_rest)
-            try:
-                data = await self._stream.receive_some(max_bytes)
-            except LOST as error:
-                lost = error
-            nursery.cancel_scope.cancel()
-        if lost is not None:
-            raise lost
-        return data
-
-    async def _send_rest(self) -> None:
-        with suppress(*LOST):  # receiving tells
-            while self.unsent:
-                await self._stream.wait_sendable()
-                del self.unsent[: self._stream.send_now(self.unsent)]
-
-
 def _complaint(error: BaseException) -> str:
     if isinstance(error, httpcore.RemoteProtocolError):
         return protocol_errors.of_answer(error, httpcore.AsyncHTTP11Connection.MAX_INCOMPLETE_EVENT_SIZE)
-    return f"broke off: {_say(error)}"
-
-
-def _say(error: BaseException) -> str:
-    words = str(error)
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
-        words = os.strerror(error.errno)  # Trio's errors of connecting say the address again
-    return words[:1].lower() + words[1:] if words else "the connection was closed"
+    return f"broke off: {reason_of(error)}"

@@ -142,7 +142,9 @@ class Config:
         return model if model in self.models else self._aliases().get(name)
 
     def _aliases(self) -> dict[str, ModelId]:
-        return {alias: model.id for model in self.models.values() for alias in model.aliases}
+        return {
+            alias: model.id for model in self.models.values() for alias in (*model.aliases, *model.filters.set_by_name)
+        }
 
 
 def this_program() -> list[str]:
