@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import trio
 from proxy.app import Proxy
 from proxy.asgi import ASGIApp, Receive, Scope, Send
 from proxy.config import Config, ModelConfig, load_config
+from proxy.driver import Journal
 from proxy.groups import LaunchError
 from proxy.history import Outcome
 from proxy.server import HttpServer
@@ -33,6 +35,7 @@ class Behaviour:
 
     load_s: float = 2.0
     service_s: float = 1.0
+    """Of a request that does not say so itself, by the key `service_s` of its body."""
     stop_s: float = 0.5
     launch_error: str = ""
     """It cannot even be started."""
@@ -100,8 +103,8 @@ class FakeFleet:
 
     def _app(self, model: str, behaviour: Behaviour) -> ASGIApp:
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
-            await read_body(receive)
-            await trio.sleep(behaviour.service_s)
+            asked = json.loads(await read_body(receive))
+            await trio.sleep(asked.get("service_s", behaviour.service_s))
             self.served.append(model)
             await answer(send, model.encode())
 
@@ -201,7 +204,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, models: str, behaviours: Mapping[str, Behaviour], rest: str = "") -> AsyncIterator[Stage]:
+async def stage(
+    folder: Path,
+    models: str,
+    behaviours: Mapping[str, Behaviour],
+    rest: str = "",
+    journal: Journal | None = None,
+) -> AsyncIterator[Stage]:
     """Run the proxy with fake servers; at the end, state and tasks must have agreed all the time.
 
     Args:
@@ -209,12 +218,13 @@ async def stage(folder: Path, models: str, behaviours: Mapping[str, Behaviour], 
         models: `[models.X]` tables; `cmd` may be anything.
         behaviours: of each model's servers.
         rest: further tables.
+        journal: takes down what the core is told.
     """
     config = _configured(folder / "config.toml", f"{models}\n{rest}")
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(nursery)
         fleet = FakeFleet(network, behaviours)
-        proxy = Proxy(config, fleet.launch)
+        proxy = Proxy(config, fleet.launch, journal)
         proxy.start(nursery)
         http = await network.serve(PROXY_PORT, proxy.routes)
         watch = AgreementWatch(proxy)
