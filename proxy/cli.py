@@ -29,7 +29,9 @@ exit codes: 0; 1 something went wrong while running; 2 wrong usage or configurat
 
 VERBS: Final = {
     "serve": ("serve", "serve the models of a configuration file"),
+    "init": ("init", "write a first configuration from the models and GPUs that are on this machine"),
     "check": ("check", "say what is wrong with a configuration file, or what it means"),
+    "verify": ("verify", "say what can happen under a configuration: who can wait for ever, and how long others wait"),
     "schema": ("print_schema", "write a JSON Schema of the configuration file, for editors"),
     "diagram": ("diagram", "draw the state machine of a process group"),
     "simulate": ("simulate", "play a workload in virtual time, and say how often models load and who waits"),

@@ -46,7 +46,7 @@ def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixt
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "check", "schema", "diagram", "top", "demo-model", "completion"])
+@pytest.mark.parametrize("verb", ["serve", "init", "check", "schema", "diagram", "top", "demo-model", "completion"])
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out

@@ -1,0 +1,1 @@
+"""`trio-swap init`: what there is on this machine, and a first configuration made of it."""
