@@ -9,6 +9,7 @@ from typing import Protocol
 
 from .clients import Client
 from .settings import ModelId
+from .simulation import Durations, Servers
 
 Cast = Mapping[str, ModelId]
 """Which model plays each role. In a workload without roles of its own, every model plays itself."""
@@ -22,6 +23,24 @@ class Rng(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """How long servers take, where that belongs to a workload: seconds. What is loaded first is there at once."""
+
+    swap: Mapping[tuple[str, str], float]
+    """From the last answer of the one role's model until the other's can serve."""
+    service_s: float
+
+    def servers(self, cast: Cast) -> Servers:
+        """Return them for the models that play."""
+        between = {(cast[one], cast[other]): seconds for (one, other), seconds in self.swap.items()}
+        return Servers(
+            load=Durations(usual_s=0.0, between=between),
+            stop=Durations(usual_s=0.0),
+            service=Durations(usual_s=self.service_s),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """A workload by name."""
 
@@ -29,6 +48,10 @@ class Workload:
     summary: str
     roles: tuple[str, ...] = ()
     """Who takes part, the most urgent first; none: every model there is."""
+    made_up: int = 0
+    """So many models that are made up take part, and none of the configuration's."""
+    costs: Costs | None = None
+    """None: nothing is known about its servers."""
     requests: int = 0
     """How many there are, about, if nothing else is said; 0: it has as many as it has."""
     clients: Callable[[Cast, Rng, int], list[Client]]

@@ -76,6 +76,35 @@ def timeline(record: Record, models: Iterable[ModelId]) -> Timeline:
     return Timeline(tuple(lanes), end)
 
 
+def cells(lane: Lane, end: float, count: int) -> list[tuple[Phase | None, int]]:
+    """Cut a lane into `count` pieces of the same length, from 0 to `end` seconds.
+
+    Returns:
+        Of each piece, the phase that has most of it (None: there was no server) and the most who waited.
+    """
+    width = end / count if end else 1.0
+    shares: list[dict[Phase | None, float]] = [{} for _ in range(count)]
+    for segment in lane.segments:
+        for place, covered in _pieces(segment.start, segment.end, width, count):
+            shares[place][segment.phase] = shares[place].get(segment.phase, 0.0) + covered
+    waiting = [0] * count
+    for (start, number), (until, _) in pairwise(lane.waiting):
+        if number:
+            for place, _ in _pieces(start, until, width, count):
+                waiting[place] = max(waiting[place], number)
+    for share in shares:
+        share[None] = width - sum(share.values())
+    return [(max(share, key=lambda phase: share[phase]), most) for share, most in zip(shares, waiting, strict=True)]
+
+
+def _pieces(start: float, end: float, width: float, count: int) -> Iterator[tuple[int, float]]:
+    """Which pieces something lasts in, and for how long."""
+    place = max(0, int(start / width))
+    while place < count and place * width < end:
+        yield place, min(end, (place + 1) * width) - max(start, place * width)
+        place += 1
+
+
 def steps(spans: Iterable[tuple[float, float]]) -> Steps:
     """How many of the spans (from, to) cover a time, as it changes."""
     changes: dict[float, int] = {}

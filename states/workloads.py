@@ -149,5 +149,12 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
             requests=1000,
             clients=mix,
         ),
+        Workload(
+            name="mix-100",
+            summary="the same for a hundred made-up models",
+            made_up=100,
+            requests=1000,
+            clients=mix,
+        ),
     )
 }

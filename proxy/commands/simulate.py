@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Final
 from .reading_config import CONFIG_HELP, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.config import Config
     from proxy.simulating.playing import Played
     from proxy.simulating.variants import Variant
-    from states.clients import Client
-    from states.simulation import Servers
+    from states.settings import ModelId, Settings
 
 DESCRIPTION: Final = """\
 Play a workload against the scheduler of a configuration, in virtual time: no
@@ -36,8 +33,8 @@ A trace has an object in JSON on each line: arrival (seconds), model, service
 (seconds), session, and for what follows in a session gap (seconds after the
 answer before) instead of arrival."""
 
-_SHOWN_S: Final = 1e5
-"""Longer simulations are not drawn in the terminal unasked."""
+_EVERY: Final = "fifo,peer,drain-first,no-priorities,no-holds,unload_delay=1,unload_delay=15,no-bounds,fifo+"
+"""What `--compare` without names compares."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--workload", metavar="NAME", default="story", help="a workload that ships (default: story)")
     what.add_argument("--trace", metavar="FILE", type=Path, help="requests as lines of JSON instead")
     parser.add_argument("--map", metavar="ROLE=MODEL", action="append", default=[], help="let a model play a role")
-    parser.add_argument("--requests", metavar="N", type=int, help="how many requests an open-ended workload has")
+    parser.add_argument("--requests", metavar="N", type=_whole, help="how many requests an open-ended workload has")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of everything random (default: 0)")
     for name, doing in (("load", "loads take"), ("stop", "stops take"), ("service", "requests take, if not said")):
         forms = "S, MODEL=S or FROM..TO=S" if name == "load" else "S or MODEL=S"
@@ -56,12 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--compare", metavar="NAMES", help="variants side by side, such as fifo,peer,fifo+,unload_delay=2"
+        "--compare",
+        metavar="NAMES",
+        nargs="?",
+        const=_EVERY,
+        help="variants side by side, such as fifo,peer,fifo+,unload_delay=2; without names: all that matter",
     )
     which.add_argument("--sweep", metavar="KEY=A,B,C", help="the same for several values of one setting")
     parser.add_argument("--optimum", action="store_true", help="say how far that is from the best possible")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw which model was loaded when, and who waited")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the waits of every variant")
+    parser.add_argument("--no-timeline", action="store_true", help="draw nothing in the terminal")
     parser.add_argument("--ascii", action="store_true", help="draw in the terminal without block characters")
 
 
@@ -71,56 +73,82 @@ def run(options: argparse.Namespace) -> int:
     if config is None:
         return 2
     try:
-        return _simulate(options, config)
+        if "list" in (options.workload, options.compare):
+            _list(workloads=options.workload == "list")
+        else:
+            _simulate(options, config)
     except ValueError as error:
         print(f"trio-swap simulate: {error}", file=sys.stderr)
         return 2
-
-
-def _simulate(options: argparse.Namespace, config: Config) -> int:
-    from proxy.simulating.playing import play, used
-    from proxy.simulating.reporting import outcome_table
-
-    workload_name, clients, servers = _scene(options, config)
-    variants = _variants(options, config)
-    played = play(variants, clients, servers, config.settings)
-    models = used(played, config.models)
-    print(f"{config.path}, {workload_name}, seed {options.seed}")
-    print("\n".join(outcome_table(played, models)))
-    if options.svg is not None:
-        _draw(options.svg, played)
+    except OSError as error:
+        print(f"trio-swap simulate: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _scene(options: argparse.Namespace, config: Config) -> tuple[str, Callable[[], list[Client]], Servers]:
-    """Return what is played, in words, a maker of its clients, and how long its servers take."""
-    from random import Random
-
-    from proxy.simulating.casting import cast_of
-    from proxy.simulating.timing import durations
-    from proxy.simulating.traces import read_trace
-    from states.simulation import Servers
+def _list(*, workloads: bool) -> None:
+    from proxy.simulating.variants import KEYS, NAMES
     from states.workloads import WORKLOADS
 
-    usual = Servers()
-    servers = Servers(
-        load=durations(options.load, usual.load, config.resolve),
-        stop=durations(options.stop, usual.stop, config.resolve),
-        service=durations(options.service, usual.service, config.resolve),
+    named = {name: workload.summary for name, workload in WORKLOADS.items()} if workloads else dict(NAMES)
+    if not workloads:
+        named |= {f"{key}=VALUE": f"every model with this {key}" for key in KEYS}
+    width = max(map(len, named))
+    for name, summary in named.items():
+        print(f"{name:<{width}}  {summary}")
+
+
+def _simulate(options: argparse.Namespace, config: Config) -> None:
+    from proxy.simulating.judging import judge, optimum_table
+    from proxy.simulating.playing import play, used
+    from proxy.simulating.reporting import outcome_table, worth_telling
+    from proxy.simulating.showing import terminal_timelines
+    from proxy.simulating.staging import Wishes, stage
+
+    wishes = Wishes(
+        workload=options.workload,
+        trace=options.trace,
+        roles=dict(_pair(word) for word in options.map),
+        requests=options.requests,
+        seed=options.seed,
+        load=options.load,
+        stop=options.stop,
+        service=options.service,
     )
-    if options.trace is not None:
-        return f"trace {options.trace}", read_trace(options.trace, config.resolve).clients, servers
-    workload = WORKLOADS.get(options.workload)
-    if workload is None:
-        raise ValueError(f"there is no workload {options.workload!r}: expected one of {', '.join(WORKLOADS)}")
-    chosen = dict(_pair(word) for word in options.map)
-    cast = cast_of(workload, config, chosen)
-    seed = options.seed
-    return (
-        f"workload {workload.name}",
-        lambda: workload.clients(cast, Random(seed), options.requests or workload.requests),  # noqa: S311 (a simulation keeps no secrets)
-        servers,
-    )
+    set_up = stage(wishes, config)
+    variants = _variants(options, set_up.settings)
+    played = play(variants, set_up.clients, set_up.servers, set_up.settings)
+    models = used(played, set_up.settings.models)
+    print(f"{config.path}, {set_up.name}, seed {options.seed}")
+    print("\n".join(outcome_table(played, models)))
+    if options.optimum:
+        print("\n".join(["", *optimum_table(judge(played, set_up.settings, set_up.servers))]))
+    drawn = worth_telling([each.outcome for each in played], models)
+    if not options.no_timeline:
+        plain = options.ascii or not (sys.stdout.encoding or "").lower().startswith("utf")
+        print("\n".join(["", *terminal_timelines(played, drawn, plain=plain)]))
+    _draw(options, played, drawn)
+
+
+def _draw(options: argparse.Namespace, played: list[Played], models: list[ModelId]) -> None:
+    from proxy.simulating.showing import timelines_svg, waits_svg
+
+    if options.svg is not None:
+        options.svg.write_text(timelines_svg(played, models), encoding="utf-8")
+    if options.plot is not None:
+        options.plot.write_text(waits_svg(played, curve=options.sweep is not None), encoding="utf-8")
+
+
+def _variants(options: argparse.Namespace, settings: Settings) -> list[Variant]:
+    from proxy.simulating.variants import changed_variant, variant
+
+    if options.sweep is not None:
+        key, equals, values = options.sweep.partition("=")
+        if not equals:
+            raise ValueError(f"--sweep {options.sweep}: expected KEY=A,B,C, such as unload_delay=0,1,5")
+        return [changed_variant(settings, key, value) for value in values.split(",")]
+    names = [settings.strategy.value] if options.compare is None else options.compare.split(",")
+    return [variant(name, settings) for name in names]
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -130,24 +158,8 @@ def _pair(word: str) -> tuple[str, str]:
     return role, model
 
 
-def _variants(options: argparse.Namespace, config: Config) -> list[Variant]:
-    from proxy.simulating.variants import changed_variant, variant
-
-    if options.sweep is not None:
-        key, _, values = options.sweep.partition("=")
-        return [changed_variant(config.settings, key, value) for value in values.split(",")]
-    names = [config.settings.strategy.value] if options.compare is None else options.compare.split(",")
-    return [variant(name, config.settings) for name in names]
-
-
-def _draw(path: Path, played: list[Played]) -> None:
-    from proxy.pictures.lanes import Block, draw_timelines
-    from states.timeline import timeline
-
-    models = list(played[0].variant.settings.models)
-    blocks = []
-    for each in played:
-        found = each.outcome
-        remark = f"{len(found.loads)} loads, {found.makespan_s:.0f} s"
-        blocks.append(Block(f"{each.variant.name}: {each.variant.summary}", remark, timeline(each.record, models)))
-    path.write_text(draw_timelines(blocks), encoding="utf-8")
+def _whole(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not at least 1")
+    return number

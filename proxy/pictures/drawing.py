@@ -26,6 +26,11 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292
 .loading { fill: url(#loading) }
 .stopping { fill: url(#stopping) }
 .waiting { fill: #b3261e; fill-opacity: .75 }
+.dash { fill: #57606a; fill-opacity: .55 }
+.mean { fill: #1a7f5a }
+.late { fill: #b3261e }
+.curve { fill: none; stroke: #1a7f5a; stroke-width: 1.5 }
+.curve-late { fill: none; stroke: #b3261e; stroke-width: 1.5; stroke-dasharray: 5 3 }
 .ink-loading { stroke: #b35900; stroke-width: 3 }
 .ink-stopping { stroke: #57606a; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
@@ -36,6 +41,11 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292
   .held { fill: #3fb68b; fill-opacity: .3 }
   .idle { fill: #9da7b1; fill-opacity: .3 }
   .waiting { fill: #ff8f86; fill-opacity: .8 }
+  .dash { fill: #9da7b1; fill-opacity: .6 }
+  .mean { fill: #3fb68b }
+  .late { fill: #ff8f86 }
+  .curve { stroke: #3fb68b }
+  .curve-late { stroke: #ff8f86 }
   .ink-loading { stroke: #f0a23b }
   .ink-stopping { stroke: #9da7b1 }
 }"""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from typing import Final
 
-from states.timeline import Lane, Phase, Timeline
+from states.timeline import Lane, Phase, Segment, Steps, Timeline, cells
 
 from .drawing import Drawing, seconds, ticks
 
@@ -18,6 +20,9 @@ _LINE: Final = 14.0
 """Height of the strip of those who wait, below a lane's bar."""
 _NARROWEST: Final = 0.6
 """Pixels: what is shorter is drawn so wide, so that a swap of a long simulation still shows."""
+
+_MOST_BOXES: Final = 1500
+"""A lane of more boxes is drawn in pieces of a pixel, each with what it has most of."""
 
 _MEANINGS: Final = (
     ("loading", "loading"),
@@ -51,7 +56,7 @@ def draw_timelines(blocks: Sequence[Block]) -> str:
         drawing.text(_WIDTH - _RIGHT, y + 12, block.remark, anchor="end")
         y += 22
         for lane in block.timeline.lanes:
-            _draw_lane(drawing, lane, y, scale, deepest)
+            _draw_lane(drawing, lane, y, end, deepest)
             y += _BAR + _LINE + 5
         stop = _LABELS + block.timeline.ended_at * scale
         drawing.shape([(_LABELS, y), (stop, y)], "line")
@@ -61,19 +66,37 @@ def draw_timelines(blocks: Sequence[Block]) -> str:
     return drawing.svg()
 
 
-def _draw_lane(drawing: Drawing, lane: Lane, y: float, scale: float, deepest: int) -> None:
+def _draw_lane(drawing: Drawing, lane: Lane, y: float, end: float, deepest: int) -> None:
+    scale = (_WIDTH - _LABELS - _RIGHT) / end
     drawing.text(_LABELS - 8, y + 12, lane.model, anchor="end")
+    if len(lane.segments) + len(lane.waiting) > _MOST_BOXES:
+        lane = _coarse(lane, end)
     for segment in lane.segments:
         idle = segment.phase is Phase.IDLE
         top, height = (y + _BAR / 2 - 1.5, 3.0) if idle else (y, _BAR)
         width = max((segment.end - segment.start) * scale, _NARROWEST)
         tip = f"{lane.model} {segment.phase.value}: {segment.start:.1f} to {segment.end:.1f} s"
         drawing.box(_LABELS + segment.start * scale, top, width, height, kind=segment.phase.value, tip=tip)
-    for (start, count), (end, _) in zip(lane.waiting, lane.waiting[1:], strict=False):
+    for (start, count), (until, _) in pairwise(lane.waiting):
         if count:
             height = (_LINE - 2) * count / deepest
-            width = max((end - start) * scale, _NARROWEST)
+            width = max((until - start) * scale, _NARROWEST)
             drawing.box(_LABELS + start * scale, y + _BAR + 1, width, height, kind="waiting", tip=f"{count} waiting")
+
+
+def _coarse(lane: Lane, end: float) -> Lane:
+    count = round(_WIDTH - _LABELS - _RIGHT)
+    segments: list[Segment] = []
+    waiting: Steps = [(-inf, 0)]
+    for place, (phase, most) in enumerate(cells(lane, end, count)):
+        start, until = end * place / count, end * (place + 1) / count
+        if phase is not None and segments and (segments[-1].phase, segments[-1].end) == (phase, start):
+            segments[-1] = Segment(phase, segments[-1].start, until)
+        elif phase is not None:
+            segments.append(Segment(phase, start, until))
+        if most != waiting[-1][1]:
+            waiting.append((start, most))
+    return Lane(lane.model, tuple(segments), [*waiting, (end, 0)])
 
 
 def _draw_axis(drawing: Drawing, y: float, end: float, scale: float) -> None:

@@ -21,11 +21,23 @@ def outcome_table(played: Sequence[Played], models: Sequence[ModelId]) -> list[s
     rows: list[tuple[str, ...]] = [_HEAD]
     for each in played:
         rows.append(_total(each))
-        told = _worth_telling(each.outcome, models)
+        told = worth_telling([each.outcome], models)
         rows += [_of_model(each.outcome, model) for model in told]
         if len(told) < len(each.outcome.waits):
             rows.append((f"  and {len(each.outcome.waits) - len(told)} more", *[""] * (len(_HEAD) - 1)))
     return table(rows)
+
+
+def worth_telling(outcomes: Sequence[Outcome], models: Sequence[ModelId]) -> list[ModelId]:
+    """Return all models, or those of very many that somebody waited longest for, in the order given."""
+    if len(models) <= _MOST_MODELS:
+        return list(models)
+    worst = {
+        model: max((outcome.waits[model].worst_s for outcome in outcomes if model in outcome.waits), default=0.0)
+        for model in models
+    }
+    longest = sorted(models, key=lambda model: -worst[model])[:_MOST_MODELS]
+    return [model for model in models if model in longest]
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -61,10 +73,3 @@ def _waits(found: Waits | None) -> tuple[str, str, str]:
     if found is None:
         return "-", "-", "-"
     return duration(found.mean_s), duration(found.p95_s), duration(found.worst_s)
-
-
-def _worth_telling(found: Outcome, models: Sequence[ModelId]) -> list[ModelId]:
-    if len(models) <= _MOST_MODELS:
-        return list(models)
-    longest = sorted(found.waits, key=lambda model: -found.waits[model].worst_s)[:_MOST_MODELS]
-    return [model for model in models if model in longest]
