@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show it, and return the exit code."""
+    if sys.platform == "win32":
+        print("trio-swap: top needs a terminal as Linux and macOS have them. WSL has one.", file=sys.stderr)
+        return 1
     key = options.key
     if key is None and os.environ.get(KEY_VARIABLE):
         try:

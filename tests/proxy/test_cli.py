@@ -64,6 +64,10 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         ("check", "a", "b"),
         ("--verbose",),
         ("serve", "x", "--listen", ":80"),
+        ("serve", "x", "--journal-size", "0"),
+        ("serve", "x", "--journal-size", "much"),
+        ("serve", "x", "--journal-files", "0"),
+        ("replay",),
         ("demo-model",),
         ("diagram", "--format", "png"),
         ("top", "ftp://here"),
@@ -173,6 +177,8 @@ def test_windows_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(sys, "platform", "win32")
     assert main(["serve", str(EXAMPLE)]) == 1
     assert "does not run on Windows" in capsys.readouterr().err
+    assert main(["top"]) == 1
+    assert "WSL has one" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_enough_gets_no_traceback() -> None:
