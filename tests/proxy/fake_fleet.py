@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -210,6 +210,7 @@ async def stage(
     behaviours: Mapping[str, Behaviour],
     rest: str = "",
     journal: Journal | None = None,
+    change: Callable[[Config], Config] = lambda config: config,
 ) -> AsyncIterator[Stage]:
     """Run the proxy with fake servers; at the end, state and tasks must have agreed all the time.
 
@@ -219,12 +220,13 @@ async def stage(
         behaviours: of each model's servers.
         rest: further tables.
         journal: takes down what the core is told.
+        change: of what the file says.
     """
-    config = _configured(folder / "config.toml", f"{models}\n{rest}")
+    config = change(_configured(folder / "config.toml", f"{models}\n{rest}"))
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(nursery)
         fleet = FakeFleet(network, behaviours)
-        proxy = Proxy(config, fleet.launch, journal)
+        proxy = Proxy(config, fleet.launch, journal, connect=network.connect)
         proxy.start(nursery)
         http = await network.serve(PROXY_PORT, proxy.routes)
         watch = AgreementWatch(proxy)
