@@ -46,7 +46,9 @@ def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixt
     assert "exit codes: 0; 1 " in shown
 
 
-@pytest.mark.parametrize("verb", ["serve", "init", "check", "schema", "diagram", "top", "demo-model", "completion"])
+@pytest.mark.parametrize(
+    "verb", ["serve", "init", "check", "verify", "schema", "diagram", "replay", "top", "demo-model", "completion"]
+)
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
     shown = capsys.readouterr().out
@@ -62,6 +64,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         ("swap",),
         ("serve",),
         ("check", "a", "b"),
+        ("verify",),
         ("--verbose",),
         ("serve", "x", "--listen", ":80"),
         ("serve", "x", "--journal-size", "0"),
@@ -133,7 +136,7 @@ def test_check_print_writes_a_configuration_that_means_the_same(
     assert written["models"]["coder"]["proxy"] == "http://127.0.0.1:${PORT}"
 
 
-@pytest.mark.parametrize("verb", ["check", "serve"])
+@pytest.mark.parametrize("verb", ["check", "serve", "verify"])
 def test_a_wrong_configuration_ends_with_2_and_all_its_mistakes(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,7 +149,7 @@ def test_a_wrong_configuration_ends_with_2_and_all_its_mistakes(
     assert captured.err.splitlines()[-1] == f"2 mistakes in {file}"
 
 
-@pytest.mark.parametrize("verb", ["check", "serve"])
+@pytest.mark.parametrize("verb", ["check", "serve", "verify"])
 def test_a_missing_configuration_ends_with_2(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, str(tmp_path / "none.toml")]) == 2
     assert capsys.readouterr().err == f"{tmp_path / 'none.toml'}: there is no such file\n"
