@@ -121,7 +121,9 @@ class Screen:
     def _give_back(self) -> None:
         self._is_ours = False
         with suppress(OSError, termios.error):  # it may be gone
-            termios.tcflow(self._output, termios.TCOON)  # as Ctrl-Q does
+            # As Ctrl-Q does: Linux restarts with TCOON only what TCOOFF has stopped, and forgets a Ctrl-S then.
+            termios.tcflow(self._output, termios.TCOOFF)
+            termios.tcflow(self._output, termios.TCOON)
             if select.select([], [self._output], [], _LAST_WORDS_S)[1]:
                 os.write(self._output, _LEAVE)
         if self._keys is not None:

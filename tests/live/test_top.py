@@ -134,7 +134,7 @@ async def test_it_shows_a_proxy_at_work(tmp_path: Path) -> None:
 
 async def test_the_terminal_is_as_it_was_however_it_ends(tmp_path: Path) -> None:
     async with running_proxy(tmp_path, MODELS) as proxy:
-        for end in (b"q", b"\x03", signal.SIGTERM, signal.SIGHUP):
+        for end in (b"q", b"\x03", b"\x13q", signal.SIGTERM, signal.SIGHUP):  # Ctrl-C; Ctrl-S, and then q
             async with top(proxy.url) as terminal:
                 await terminal.shows("healthy")
                 assert not terminal.is_as_it_was
