@@ -209,6 +209,7 @@ async def stage(
     models: str,
     behaviours: Mapping[str, Behaviour],
     rest: str = "",
+    *,
     journal: Journal | None = None,
     change: Callable[[Config], Config] = lambda config: config,
 ) -> AsyncIterator[Stage]:
