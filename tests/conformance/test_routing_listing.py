@@ -1,4 +1,4 @@
-"""What is listed, against sections 2.6 and 3.4 of llama-swap's behaviour. Docstrings say the section and what differs."""
+"""What is listed, against sections 2.6 and 3.4 of llama-swap's behaviour. Docstrings say which, and what differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peers, against sections 1.5, 1.6, 2.11 of llama-swap's behaviour. Docstrings say the section, what differs and why."""
+"""Peers, against sections 1.5, 1.6, 2.11 of llama-swap's behaviour. Docstrings say which, what differs and why."""
 
 from __future__ import annotations
 
