@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from states import invariants
 from states.checkpoint import checkpoint, core_of
 from states.core import Core
 from states.effects import Effect
@@ -132,9 +133,12 @@ def _go_on(place: Place, line: Opening, core: Core, replayed: Replayed, listener
 
 def _restored(place: Place, line: Opening) -> Core:
     try:
-        return core_of(line.checkpoint)
-    except LookupError as error:
-        raise JournalError(f"{place}: the records do not belong together ({error}): was the file edited?") from error
+        core = core_of(line.checkpoint)
+        invariants.check(core)
+    except (LookupError, CoreError) as error:
+        why = str(error).splitlines()[0]
+        raise JournalError(f"{place}: the records do not belong together ({why}): was the file edited?") from error
+    return core
 
 
 def _play(place: Place, line: Entry, core: Core, replayed: Replayed, listeners: Sequence[Listener]) -> None:
@@ -145,6 +149,11 @@ def _play(place: Place, line: Entry, core: Core, replayed: Replayed, listeners: 
         effects = core.handle(line.event, line.at)
     except CoreError as error:
         broke = str(error)
+    except LookupError as error:
+        why = f"{type(error).__name__}: {error}"
+        raise JournalError(
+            f"{place}: the scheduler fails at it ({why}); if the file was not edited, report it"
+        ) from error
     if (broke, tuple(effects)) != (line.broke, tuple(line.effects)):
         recorded, ours = _told(line.effects, line.broke), _told(effects, broke)
         replayed.difference = Difference(place, repr(line.event), recorded, ours)

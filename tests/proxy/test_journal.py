@@ -6,6 +6,7 @@ import logging
 import os
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 import trio
@@ -368,6 +369,38 @@ def test_an_effect_that_is_not_decided_again_is_the_first_difference(journal: Pa
     assert found.what == "ServerReady(group='default')"
     assert "GrantSeat(ticket=2" in found.recorded[-1]
     assert "GrantSeat(ticket=1" in found.replayed[-1]
+
+
+def test_whatever_is_made_of_a_journal_is_played_or_refused_in_words(journal: Path) -> None:
+    whole, rng = journal.read_bytes(), Random(1)
+    outcomes = set()
+    for _ in range(400):
+        changed = bytearray(whole)
+        for _ in range(rng.choice([1, 1, 3])):
+            place = rng.randrange(len(changed))
+            match rng.randrange(4):
+                case 0:
+                    changed[place] = rng.choice(b'0123456789"{}[],:alnul\n-e.')
+                case 1:
+                    del changed[place : place + rng.randrange(30)]
+                case 2:
+                    changed[place:place] = changed[place : place + 30]
+                case 3:
+                    lines = bytes(changed).splitlines(keepends=True)
+                    rng.shuffle(lines)
+                    changed = bytearray(b"".join(lines))
+        journal.write_bytes(changed)
+        try:
+            outcomes.add("as it was" if replay(journal).difference is None else "otherwise")
+        except JournalError as error:
+            outcomes.add("refused" if str(error).startswith(str(journal)) else str(error))
+    assert outcomes == {"as it was", "otherwise", "refused"}
+
+
+def test_records_that_do_not_belong_together_are_refused(journal: Path) -> None:
+    journal.write_bytes(journal.read_bytes().replace(b'"waiting":[]', b'"waiting":["a"]', 1))
+    with pytest.raises(JournalError, match=r"j:1: the records do not belong together .*: was the file edited\?"):
+        replay(journal)
 
 
 def test_a_file_without_its_beginning_says_so(journal: Path) -> None:
