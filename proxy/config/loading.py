@@ -71,7 +71,7 @@ def effective(config: Config) -> dict[str, object]:
         name: {**_table(_table(tables, "models"), name), "proxy": model.proxy, "macros": {}}
         for name, model in config.models.items()
     }
-    return {key: said for key, value in tables.items() if (said := _sayable(value)) != {}}
+    return {key: said for key, value in tables.items() if value is not None and (said := _sayable(value)) != {}}
 
 
 def _read(file: Path) -> bytes:
