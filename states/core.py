@@ -295,7 +295,8 @@ class Core:
         self._cut_off()
         while True:
             self._seat()
-            self._drop_unwanted()
+            if self._drop_unwanted():
+                continue  # in a matrix a gate may be open that was closed while it was there
             made = scheduler.first_claims(self.world)
             claim = next((claim for claim in made if not claim.obstacles), None)
             if claim is not None:
@@ -318,10 +319,12 @@ class Core:
         while len(model.line) and scheduler.seatable(self.world, model, model.line.head):
             self._moves.seat(model.line.head)
 
-    def _drop_unwanted(self) -> None:
-        for model in list(self.world.residents.values()):
-            if model.group.committed and not model.seated:
-                self._moves.drop(model)
+    def _drop_unwanted(self) -> bool:
+        """Rule 8: take back the commits that nobody is seated on any more, and say whether there was any."""
+        unwanted = [model for model in self.world.residents.values() if model.group.committed and not model.seated]
+        for model in unwanted:
+            self._moves.drop(model)
+        return bool(unwanted)
 
     def _preload(self, made: list[Claim]) -> bool:
         """Rule 13: start one preload if one can be made; the ones that never can are given up."""

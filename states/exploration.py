@@ -102,7 +102,8 @@ class Explored:
         return zip(self.taken[begin:end], self.targets[begin:end], strict=True)
 
 
-_PROMISED: Final = frozenset({What.READY, What.STOPPED, What.SERVED})
+_PROMISED: Final = frozenset({What.READY, What.STOPPED, What.SERVED, What.TIME})
+"""Whether the core takes notice of a time is not asked: of two that count, as in a hold of two halves, one goes by."""
 Progress = Callable[[int, int], None]
 """Is told, now and then, how many states were visited, and how many are known."""
 
@@ -164,7 +165,7 @@ class _Walk:
             state = self._take(frame, step, number)
             explored.targets.append(self.found(state, number, taken))
             explored.taken.append(taken)
-            goes_on = goes_on or step.what in _PROMISED or (step.what is What.TIME and player.woke)
+            goes_on = goes_on or step.what in _PROMISED
         if not goes_on:
             message = "somebody waits, nothing is under way, and no time is agreed at which to look again"
             raise ViolationError(self._scene, Caught.DEADLOCK, message, explored.path_to(number))

@@ -58,7 +58,7 @@ class Player:
         self.abstraction = Abstraction(scene, settings)
         self.core = Core(settings, life)
         self._referee = Referee(settings, policy_of(settings))
-        self._visits = Visits(self.abstraction, self.core.world)
+        self._visits = Visits(self.abstraction)
         self._before = self._entered = remember(self.core.world)
         self._untouched = False
         self.event: ev.Event = ev.TimePassed()

@@ -129,8 +129,9 @@ class Referee:
         loaded, chosen, now = before.loaded.get(model), self._settings.models[model], world.clock
         if _asked_to_go(turn, model) or (loaded is not None and loaded.closing):
             return
-        there = before.resident
-        claimants = [t for t in turn.came if t.model in turn.fresh and self._policy.displaces(t.model, model, there)]
+        there = before.resident | turn.fresh  # several claims may have been committed, one after the other
+        fresh = [ticket for ticket in turn.came if ticket.model in turn.fresh]
+        claimants = [t for t in fresh if self._policy.displaces(t.model, model, there - {t.model})]
         if claimants:
             if loaded is None or self._by_arrival:
                 return
@@ -143,7 +144,7 @@ class Referee:
             yield f"{model} is stopped for no reason"
         elif max(loaded.idle_since + chosen.ttl_s, loaded.loaded_at + chosen.min_loaded_s) > now:
             yield f"{model} is stopped before its ttl is over"
-        elif any(self._policy.displaces(ticket.model, model, there) for ticket in _absent(world)):
+        elif any(self._policy.displaces(t.model, model, {*world.residents, model}) for t in _absent(world)):
             yield f"{model} is stopped by its ttl though a rival waits"
 
     # Tickets

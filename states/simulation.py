@@ -124,6 +124,8 @@ class Simulation:
         self._scheduler, self._servers = scheduler, servers
         self._agenda: list[_Planned] = []
         self._entries = 0
+        self._told = True
+        """Whether the scheduler's next deadline may be another than it was."""
         self._here: dict[GroupId, Visit] = {}
         """The server of each process group, the last one where there is none."""
         self._asking: dict[int, Client] = {}
@@ -141,10 +143,11 @@ class Simulation:
         """
         for client in clients:
             self._plan(self.now, _ACTS, client)
-        agenda, scheduler = self._agenda, self._scheduler
+        agenda, scheduler, due = self._agenda, self._scheduler, inf
         while True:
             next_time = agenda[0][0] if agenda else inf
-            due = scheduler.next_deadline()
+            if self._told:
+                due, self._told = scheduler.next_deadline(), False
             if min(next_time, due) > until:
                 self.now = self.record.ended_at = until
                 return self.record
@@ -201,6 +204,7 @@ class Simulation:
             self._tell(ServerReady(group=visit.group))
 
     def _tell(self, event: Event) -> None:
+        self._told = True
         for effect in self._scheduler.handle(event, self.now):
             match effect:
                 case GrantSeat(ticket=ticket):

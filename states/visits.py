@@ -26,15 +26,12 @@ class BoundError(Exception):
 class Visits:
     """Keeps count, in what a state says beyond the core."""
 
-    def __init__(self, abstraction: Abstraction, world: World) -> None:
+    def __init__(self, abstraction: Abstraction) -> None:
         self._abstraction = abstraction
         scene = abstraction.scene
         crowds = [number for number, crowd in enumerate(scene.crowds) if crowd.observed]
         self._observed: int | None = crowds[0] if scene.settings.strategy is Strategy.FIFO_PLUS and crowds else None
-        self._in_the_way: dict[ModelId, int] = {}
-        if self._observed is not None:
-            displaced = world.policy.displaced_by(scene.crowds[self._observed].model)
-            self._in_the_way = {name: 1 << at for at, name in enumerate(abstraction.models) if name in displaced}
+        self._bits: dict[ModelId, int] = {name: 1 << at for at, name in enumerate(abstraction.models)}
 
     def count(self, before: Before, event: ev.Event, world: World, beyond: bytes) -> bytes:
         """Return what lies beyond the core after a step, with the models that were committed in it.
@@ -52,20 +49,19 @@ class Visits:
             # It waits for a seat: whoever comes beside its model is not in its way.
             return self._abstraction.with_visited(beyond, visited)
         for model in frozenset(world.residents) - before.resident:
-            bit = self._in_the_way.get(model, 0)
-            if bit:
+            if world.policy.displaces(ticket.model, model, world.residents):
                 _assert_goes_first(ticket, model, world)
-                if visited & bit:
+                if visited & self._bits[model]:
                     raise BoundError(f"{model} is loaded again before overdue ticket {ticket.id} for {ticket.model}")
-                visited |= bit
+                visited |= self._bits[model]
         return self._abstraction.with_visited(beyond, visited)
 
     def _disturbed(self, event: ev.Event, world: World) -> int:
         match event:
             case ev.UnloadAsked(models=models):
-                return sum(self._in_the_way.get(model, 0) for model in set(models))
+                return sum(self._bits[model] for model in set(models))
             case ev.ServerFailed(group=group):
-                return sum(bit for model, bit in self._in_the_way.items() if world.models[model].group.id == group)
+                return sum(bit for model, bit in self._bits.items() if world.models[model].group.id == group)
             case _:
                 return 0
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from proxy.journal.playback import Listener, Replayed
     from states.retelling import PlaceStory, Retelling, TicketStory
     from states.simulation import Record
+    from states.timeline import Timeline
 
 DESCRIPTION: Final = """\
 Play a journal of `trio-swap serve --journal` again: feed the same events to a
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("journal", metavar="FILE", type=Path, help="the journal; older parts (FILE.1, ...) are found")
     parser.add_argument("--story", metavar="NAME", help="tell of a group, a model, or a ticket by its number")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="draw which model was loaded when, and who waited")
+    parser.add_argument("--ascii", action="store_true", help="draw in the terminal without block characters")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,6 +55,7 @@ def _replay(options: argparse.Namespace) -> int:
 
     from proxy.journal.playback import replay
     from proxy.journal.telling import figures, verdict
+    from proxy.pictures.strips import key, strips
     from states.retelling import Retelling
 
     told: list[Retelling] = []
@@ -68,9 +71,10 @@ def _replay(options: argparse.Namespace) -> int:
     record = told[0].finish(replayed.ended_at)
     print("\n".join(verdict(replayed, version("trio-swap"))), end="\n\n")
     if options.svg is not None:
-        _draw(options.svg, record, replayed)
+        options.svg.write_text(_drawing(record, replayed), encoding="utf-8")
     if not stories:
-        print("\n".join(figures(record, list(replayed.models))))
+        print("\n".join(figures(record, list(replayed.models))), end="\n\n")
+        print("\n".join([*strips(_timeline(record, replayed), plain=options.ascii), key(plain=options.ascii)]))
     elif stories[0].lines:
         print("\n".join(stories[0].lines))
     else:
@@ -96,11 +100,15 @@ def _nothing(name: str, replayed: Replayed) -> str:
     return f"trio-swap replay: --story {name}: expected {there}, or the number of a ticket"
 
 
-def _draw(path: Path, record: Record, replayed: Replayed) -> None:
-    from proxy.pictures.lanes import Block, draw_timelines
+def _timeline(record: Record, replayed: Replayed) -> Timeline:
     from states.timeline import timeline
 
     there = {request.model for request in record.requests} | set(record.loads)
-    shown = timeline(record, [model for model in replayed.models if model in there])
+    return timeline(record, [model for model in replayed.models if model in there])
+
+
+def _drawing(record: Record, replayed: Replayed) -> str:
+    from proxy.pictures.lanes import Block, draw_timelines
+
     remark = f"{len(record.loads)} loads, {record.ended_at:.0f} s"
-    path.write_text(draw_timelines([Block(f"{replayed.files[-1].name}, as it happened", remark, shown)]), "utf-8")
+    return draw_timelines([Block(f"{replayed.files[-1].name}, as it happened", remark, _timeline(record, replayed))])

@@ -36,7 +36,7 @@ then:
   curl http://127.0.0.1:8080/v1/models"""
 
 _JOURNAL_BYTES: Final = 16 * 2**20
-"""About 30,000 requests."""
+"""Some 60,000 requests."""
 _JOURNAL_FILES: Final = 8
 
 

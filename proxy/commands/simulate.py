@@ -80,9 +80,6 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"trio-swap simulate: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"trio-swap simulate: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -134,9 +131,16 @@ def _draw(options: argparse.Namespace, played: list[Played], models: list[ModelI
     from proxy.simulating.showing import timelines_svg, waits_svg
 
     if options.svg is not None:
-        options.svg.write_text(timelines_svg(played, models), encoding="utf-8")
+        _write(options.svg, timelines_svg(played, models))
     if options.plot is not None:
-        options.plot.write_text(waits_svg(played, curve=options.sweep is not None), encoding="utf-8")
+        _write(options.plot, waits_svg(played, curve=options.sweep is not None))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _variants(options: argparse.Namespace, settings: Settings) -> list[Variant]:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
-from typing import Final, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -53,9 +53,8 @@ class Opening:
     checkpoint: Checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event."""
+class Entry(NamedTuple):
+    """One event. A tuple: one is made for each of them, by whoever causes it."""
 
     at: float
     event: Event

@@ -71,15 +71,15 @@ def judge(played: Sequence[Played], settings: Settings, servers: Servers) -> lis
 def optimum_table(judged: Sequence[Judgement]) -> list[str]:
     """Return the table, in lines without line ends: the best, and below it how many times as much each variant took."""
     rows: list[tuple[str, ...]] = [_HEAD]
-    for place, each in enumerate(judged):
-        if not place or each.bounds != judged[place - 1].bounds:
-            alone = [other.name for other in judged if other.bounds == each.bounds]
-            whose = "" if len(alone) == len(judged) else f" of {', '.join(alone)}"
-            loads, *times = each.bounds
-            rows.append(
-                (f"requests{whose}", _sign(loads, f"{loads.value:.0f}"), *(_sign(b, duration(b.value)) for b in times))
-            )
-        rows.append((f"  {each.name}", *(_ratio(b, found) for b, found in zip(each.bounds, each.found, strict=True))))
+    for bounds in dict.fromkeys(each.bounds for each in judged):
+        those = [each for each in judged if each.bounds == bounds]
+        whose = "" if len(those) == len(judged) else f" of {', '.join(each.name for each in those)}"
+        loads, *times = bounds
+        words = [_sign(loads, f"{loads.value:.0f}"), *(_sign(bound, duration(bound.value)) for bound in times)]
+        rows.append((f"requests{whose}", *words))
+        for each in those:
+            ratios = (_ratio(bound, found) for bound, found in zip(bounds, each.found, strict=True))
+            rows.append((f"  {each.name}", *ratios))
     lines = table(rows)
     if any(not bound.exact for each in judged for bound in each.bounds):
         lines.append(">= is a bound from below that need not be reached: the exact value would take too long to find")

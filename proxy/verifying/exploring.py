@@ -1,4 +1,7 @@
-"""Explores the small worlds of a configuration, one after the other, until there are none left, or no time."""
+"""Explores the small worlds of a configuration, one after the other, until there are none left, or no time.
+
+Whoever presses Ctrl-C has seen enough: what was found until then is the result.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def explore_all(
             explored = explore(world, most=max(1, most - before), progress=look)
             findings.states = before + len(explored.states)
             found = starvation(explored)
-        except (_OutOfTimeError, TooLargeError):
+        except (_OutOfTimeError, TooLargeError, KeyboardInterrupt):
             break
         except ViolationError as violation:
             findings.violations.append(violation)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from states.bounds import Bound, worst_wait
@@ -98,18 +97,19 @@ def verdict(config: Config, contention: Contention, findings: Findings) -> Verdi
 
 
 def as_json(found: Verdict) -> dict[str, Any]:
-    """Return the verdict in terms of JSON. What has no limit is null."""
+    """Return the verdict in terms of JSON."""
     return {
         "file": found.file,
         "models": found.models,
         "strategy": found.strategy.value,
         "starving": [{"models": each.waiters, "how": each.how.name.lower(), "by": each.by} for each in found.starving],
         "worst_waits": [
-            {"models": each.models, "fixed_s": _number(each.bound.fixed_s), "services": each.bound.all_services}
+            {"models": each.models, "fixed_s": each.bound.fixed_s, "services": each.bound.all_services}
             for each in found.longest
             if each.bound is not None
         ],
         "never_together": [{"models": each.models, "others": each.others} for each in found.apart],
+        "leaving": [{"models": each.models, "for": each.others} for each in found.leaving],
         "without_effect": [
             {"table": each.table, "key": each.key, "value": each.value, "because": each.because, "advice": each.advice}
             for each in found.idle
@@ -122,10 +122,6 @@ def as_json(found: Verdict) -> dict[str, Any]:
             "violations": [str(each) for each in found.findings.violations],
         },
     }
-
-
-def _number(seconds: float) -> float | None:
-    return None if seconds == inf else seconds
 
 
 def _starving(contention: Contention) -> Iterator[Starving]:

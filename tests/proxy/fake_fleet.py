@@ -77,6 +77,8 @@ class FakeFleet:
         self.alive: dict[str, FakeServer] = {}
         self.loads: list[str] = []
         self.served: list[str] = []
+        self.last_body = b""
+        """Of the last request that reached one of them."""
 
     @asynccontextmanager
     async def launch(self, config: ModelConfig) -> AsyncIterator[FakeServer]:
@@ -103,7 +105,8 @@ class FakeFleet:
 
     def _app(self, model: str, behaviour: Behaviour) -> ASGIApp:
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
-            asked = json.loads(await read_body(receive))
+            self.last_body = await read_body(receive)
+            asked = json.loads(self.last_body)
             await trio.sleep(asked.get("service_s", behaviour.service_s))
             self.served.append(model)
             await answer(send, model.encode())
@@ -209,6 +212,7 @@ async def stage(
     models: str,
     behaviours: Mapping[str, Behaviour],
     rest: str = "",
+    *,
     journal: Journal | None = None,
     change: Callable[[Config], Config] = lambda config: config,
 ) -> AsyncIterator[Stage]:

@@ -129,10 +129,12 @@ def behaviours() -> Mapping[str, Behaviour]:
     }
 
 
-async def play(folder: Path, clients: Iterable[Client]) -> tuple[MemoryJournal, list[str]]:
+async def play(
+    folder: Path, clients: Iterable[Client], tables: str = TABLES, servers: Mapping[str, Behaviour] | None = None
+) -> tuple[MemoryJournal, list[str]]:
     """Play clients against the whole shell; return its journal, and the models it loaded."""
     journal = MemoryJournal()
-    async with stage(folder, TABLES, behaviours(), journal=journal) as scene:
+    async with stage(folder, tables, servers or behaviours(), journal=journal) as scene:
         async with scene.network.client(PROXY_PORT) as http, trio.open_nursery() as nursery:
             Player(scene, http, nursery).start(clients)
         loads = list(scene.fleet.loads)

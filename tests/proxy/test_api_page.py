@@ -17,7 +17,6 @@ from proxy.app import Proxy
 from proxy.config import load_config
 from proxy.config.differences import Differences
 from proxy.history import Outcome
-from proxy.listing import model_entry, model_list
 from proxy.reload import Reloaded
 from proxy.routes import _OPEN_PATHS, _RELAYED
 from proxy.status import _RUNNING_STATES, _reason, reload_view

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from states.exploration import Explored, explore
+from states.matrix import Matrix, read_sets
 from states.promises import assert_ends, starvation
 from states.settings import GroupSettings, ModelId, ModelSettings, Settings, Strategy
 from states.small_world import Crowd, Operation, SmallWorld, Wish
@@ -90,10 +91,19 @@ def group(members: str, *, swap: bool = True, exclusive: bool = True, persistent
 
 
 def settings(
-    groups: dict[str, GroupSettings] | None = None, strategy: Strategy = Strategy.FIFO_PLUS, **models: ModelSettings
+    groups: dict[str, GroupSettings] | None = None,
+    strategy: Strategy = Strategy.FIFO_PLUS,
+    matrix: Matrix | None = None,
+    **models: ModelSettings,
 ) -> Settings:
     named = {ModelId(name): chosen for name, chosen in models.items()}
-    return Settings(models=named, groups=groups or {}, strategy=strategy)
+    return Settings(models=named, groups=groups or {}, strategy=strategy, matrix=matrix)
+
+
+def sets(text: str, **costs: int) -> Matrix:
+    """Which models may be there together, and what it costs that one leaves."""
+    named = {ModelId(name): cost for name, cost in costs.items()}
+    return Matrix(sets=read_sets({"sets": text}, ModelId), costs=named)
 
 
 def once(*crowds: str) -> tuple[Crowd, ...]:
@@ -235,6 +245,21 @@ LISTED = (
         ),
         states=876,
         steps=3_122,
+    ),
+    Listed(
+        name="matrix",
+        about="any two of three models may be there together, one is dear: who has to leave depends on who is there; `ttl`",
+        scene=SmallWorld(
+            settings=settings(
+                matrix=sets("b & c | a & b | a & c", c=9),
+                a=model(max_wait_s=10),
+                b=model(ttl_s=10, priority=1),
+                c=model(),
+            ),
+            crowds=once("aa", "bb", "c"),
+        ),
+        states=2_054,
+        steps=9_574,
     ),
     Listed(
         name="unload",
@@ -435,6 +460,22 @@ LISTED = (
         starves="c by a, b",
     ),
     Listed(
+        name="endless-matrix",
+        about="any two of three models may be there together, clients without end for two of them, deadlines",
+        scene=SmallWorld(
+            settings=settings(
+                matrix=sets("b & c | a & b | a & c", c=9),
+                a=model(max_wait_s=10, unload_delay_s=5),
+                b=model(max_wait_s=10, priority=1),
+                c=model(max_wait_s=20),
+            ),
+            crowds=ever("a", "b"),
+        ),
+        observed="bc",
+        states=318,
+        steps=1_215,
+    ),
+    Listed(
         name="endless-unload",
         about="clients without end, deadlines, and an unload on request of everything that keeps who waits",
         scene=SmallWorld(
@@ -484,8 +525,8 @@ DEEP = (
             crowds=ever("aa", "bb"),
         ),
         observed="ab",
-        states=0,
-        steps=0,
+        states=36_051,
+        steps=206_457,
     ),
     Listed(
         name="deep-once",
@@ -496,16 +537,16 @@ DEEP = (
             fails=models("ab"),
             operations=(asked(Wish.UNLOAD, "abc"), asked(Wish.SHUTDOWN)),
         ),
-        states=0,
-        steps=0,
+        states=28_789,
+        steps=194_500,
     ),
     Listed(
         name="deep-swap",
         about="three models of a swap group, clients without end for each, holds, priorities, deadlines",
         scene=SmallWorld(settings=_OF_ALL, crowds=ever("a", "b", "c")),
         observed="abc",
-        states=0,
-        steps=0,
+        states=20_139,
+        steps=96_098,
     ),
     Listed(
         name="deep-two-groups",
@@ -588,6 +629,22 @@ DEEP = (
         observed="ab",
         states=0,
         steps=0,
+    ),
+    Listed(
+        name="deep-matrix",
+        about="any two of three models may be there together, clients without end for all of them, deadlines",
+        scene=SmallWorld(
+            settings=settings(
+                matrix=sets("b & c | a & b | a & c", c=9),
+                a=model(max_wait_s=10, unload_delay_s=5),
+                b=model(max_wait_s=10, priority=1),
+                c=model(max_wait_s=20),
+            ),
+            crowds=ever("a", "b", "c"),
+        ),
+        observed="abc",
+        states=8_805,
+        steps=45_695,
     ),
 )
 """What takes minutes: `--deep`."""

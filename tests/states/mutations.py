@@ -227,7 +227,17 @@ def _two_claims_in_one_group(patch: Patch) -> None:
 
 
 def _committed_for_nobody(patch: Patch) -> None:
-    patch(Core, "_drop_unwanted", lambda self: None)
+    patch(Core, "_drop_unwanted", lambda self: False)
+
+
+def _nobody_looks_again_after_a_drop(patch: Patch) -> None:
+    drop = Core._drop_unwanted
+
+    def once(self: Core) -> bool:
+        drop(self)
+        return False
+
+    patch(Core, "_drop_unwanted", once)
 
 
 def _dropped_passengers(patch: Patch) -> None:
@@ -333,6 +343,16 @@ def _ttl_ignores_rivals(patch: Patch) -> None:
 
     patch(scheduler, "expires_at", deaf)
     patch(Core, "_expire", leave_as_if_evicted)
+
+
+def _nobody_looks_again_after_a_ttl(patch: Patch) -> None:
+    expire = Core._expire
+
+    def once(self: Core) -> bool:
+        expire(self)
+        return False
+
+    patch(Core, "_expire", once)
 
 
 # Servers, unloads, preloads
@@ -548,5 +568,19 @@ MUTATIONS = (
         "swap",
         Caught.INVARIANT,
         3,
+    ),
+    Mutation(
+        _nobody_looks_again_after_a_ttl,
+        "nobody looks again when an idle model has gone (in a matrix)",
+        "matrix",
+        Caught.INVARIANT,
+        6,
+    ),
+    Mutation(
+        _nobody_looks_again_after_a_drop,
+        "nobody looks again when a commit is taken back (in a matrix)",
+        "matrix",
+        Caught.REFEREE,
+        9,
     ),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from states.contention import Contention
 from states.excerpts import excerpts
+from states.exploration import explore
 from states.matrix import Matrix, read_sets
+from states.promises import starvation
 from states.settings import GroupSettings, ModelId, ModelSettings, Settings
 
 
@@ -60,3 +62,9 @@ def test_many_different_models_are_taken_by_twos_only() -> None:
 def test_threes_that_are_more_than_their_pairs_are_left_out() -> None:
     found = shapes(matrix="a & b | b & c | a & c", a=PLAIN, b=PLAIN, c=PLAIN)
     assert all(len(others) < 2 for _, others in found)
+
+
+def test_a_hold_of_two_halves_is_no_deadlock_while_only_one_has_ended() -> None:
+    held = ModelSettings(unload_delay_s=10, min_loaded_s=5)
+    contention = Contention(Settings(models={ModelId("a"): held, ModelId("b"): PLAIN}))
+    assert [starvation(explore(world)) for world in excerpts(contention)] == [None, None]

@@ -71,3 +71,17 @@ def test_when_an_idle_model_has_gone_who_must_leave_is_asked_again() -> None:
     assert scene.why("a1") == InFlight(victim=B, seats_taken=1)
     assert scene.at(5) == ["stop c"]
     assert scene.why("a1") == Held(victim=ModelId("d"), until=100)
+
+
+def test_when_a_commit_is_taken_back_the_gates_are_asked_again() -> None:
+    """Found by exploration: with c on its way a would displace b; when nobody wants c any more, it does not."""
+    sets = matrix({C: 9}, s="b & c | a & b | a & c")
+    scene = Drama(matrix=sets, a=model(max_wait_s=10), b=model(concurrency=1), c=model())
+    scene.arrives("a1", "b1", "b2", "c1")
+    assert scene.left("a1") == ["stop a"]
+    scene.arrives("a2")
+    scene.at(10)
+    scene.left("b1")
+    assert isinstance(scene.why("b2"), Outranked)
+    scene.left("c1")
+    assert scene.seated("b") == {"b2"}
