@@ -219,14 +219,14 @@ def _objects(schema: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
 LARGEST = 2**53
 OF_JSON = st.recursive(
     st.text(st.characters(codec="utf-8")) | st.integers(-LARGEST, LARGEST) | st.booleans(),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 OF_TYPE = {
     "string": _texts,
-    "number": lambda schema: (
-        st.floats(schema.get("minimum", -1e9), schema.get("maximum", 1e9)) | st.integers(0, 100)
-    ),
+    "number": lambda schema: st.floats(schema.get("minimum", -1e9), schema.get("maximum", 1e9)) | st.integers(0, 100),
     "integer": lambda schema: st.integers(schema.get("minimum", -LARGEST), schema.get("maximum", LARGEST)),
     "boolean": lambda _: st.booleans(),
     "array": lambda schema: st.lists(drawn_from(schema["items"]), min_size=schema.get("minItems", 0), max_size=3),
