@@ -8,15 +8,19 @@ from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlsplit
 
+from states.residency import policy_of
 from states.settings import DEFAULT_GROUP
 
-from . import kinds
+from . import kinds, name_clashes
+from .building import core_settings, texts_in
 from .mistakes import Finding, KeyPath, quoted
 from .placeholders import fill, from_environment, names_in, slips
-from .schema import DEFAULT_PROXY, ModelTable, Tables
+from .schema import DEFAULT_PROXY, FiltersTable, ModelTable, Tables
 
 Check = Callable[[object], object]
 
+_PLAIN: Final = ("name", "description", "use_model_name", "metadata")
+"""Keys of a model whose text is for people, or for other programs."""
 _NEARLY_PORT: Final = re.compile(r"\$PORT\b|\$?\{\{?PORT\}?\}|\$\(PORT\)|%PORT%")
 """`${PORT}`, as other tools write it."""
 
@@ -57,8 +61,11 @@ def find(tables: Tables, written: Written, environment: Mapping[str, str]) -> It
     for name, model in tables.models.items():
         yield from _of_model(name, model, written, environment)
         yield from _of_own_address(name, model, tables.server.listen, written)
+    yield from _of_texts(tables, environment)
     yield from _of_aliases(tables.models, written)
-    yield from _of_groups(tables, written)
+    of_residency = [*_of_groups(tables, written), *_of_matrix(tables)]
+    yield from of_residency
+    yield from name_clashes.find(tables, written, None if of_residency else policy_of(core_settings(tables)))
     yield from _of_preload(tables, written)
     for path, key in written.items(("server", "api_keys"), tables.server.api_keys):
         for slip in _of_text(key, {}, environment, kinds.secret):
@@ -94,6 +101,32 @@ def _of_model(name: str, model: ModelTable, written: Written, environment: Mappi
             for slip in _of_text(template, values, environment, check):
                 yield Finding(path=written.of_model(name, key) or ("models", name), message=slip)
     yield from _of_port(name, model, written)
+
+
+def _of_texts(tables: Tables, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Placeholders in what is neither a command nor an address."""
+    said: list[tuple[KeyPath, object]] = []
+    for name, model in tables.models.items():
+        said += [(("models", name, key), getattr(model, key)) for key in _PLAIN]
+        said += _of_filters(("models", name), model.filters)
+    for name, selector in tables.selectors.items():
+        said += [(("selectors", name, key), getattr(selector, key)) for key in ("name", "description", "metadata")]
+    for name, profile in tables.profiles.items():
+        said.append((("profiles", name, "description"), profile.description))
+    for name, peer in tables.peers.items():
+        said += _of_filters(("peers", name), peer.filters)
+        for slip in _of_text(peer.proxy, {}, environment, kinds.url):
+            yield Finding(path=("peers", name, "proxy"), message=slip)
+        for slip in _of_text(peer.api_key or "-", {}, environment, kinds.secret):
+            yield Finding(path=("peers", name, "api_key"), message=slip)
+    for path, value in said:
+        for text in texts_in(value):
+            for slip in slips(text, (), environment):
+                yield Finding(path=path, message=slip)
+
+
+def _of_filters(path: KeyPath, filters: FiltersTable) -> list[tuple[KeyPath, object]]:
+    return [((*path, "filters", key), getattr(filters, key)) for key in ("set_params", "set_params_by_id")]
 
 
 def _of_text(
@@ -171,8 +204,18 @@ def _of_groups(tables: Tables, written: Written) -> Iterator[Finding]:
             taken.setdefault(member, name)
 
 
+def _of_matrix(tables: Tables) -> Iterator[Finding]:
+    if tables.matrix is None:
+        return
+    if tables.groups:
+        message = "there are groups too: which models may be there together is said by one of the two"
+        yield Finding(path=("matrix",), message=message, at_key=True)
+    yield from name_clashes.of_matrix(tables.matrix, tables.models)
+
+
 def _of_preload(tables: Tables, written: Written) -> Iterator[Finding]:
-    known = {*tables.models, *_owners(tables.models)}
+    names = name_clashes.Names(tables)
+    known = {*names.models, *names.aliases}
     for path, name in written.items(("hooks", "on_startup", "preload"), tables.hooks.on_startup.preload):
         if name not in known:
             yield Finding(path=path, message=_unknown_model(name, tables.models))

@@ -34,11 +34,11 @@ def json_schema() -> dict[str, object]:
 def _table(table: type[schema.Table]) -> dict[str, object]:
     fields = msgspec.structs.fields(table)
     words = _words_about(table)
-    required = [field.name for field in fields if field.required]
+    required = [field.encode_name for field in fields if field.required]
     return {
         "description": table.__doc__,
         "type": "object",
-        "properties": {field.name: _key(field, words.get(field.name)) for field in fields},
+        "properties": {field.encode_name: _key(field, words.get(field.name)) for field in fields},
         **({"required": required} if required else {}),
         "additionalProperties": False,
     }
@@ -62,6 +62,8 @@ def _is_writable(default: object, of_value: dict[str, object]) -> bool:
 
 
 def _value(annotated: object) -> dict[str, object]:
+    if annotated is typing.Any:
+        return {}
     base, kind, whole = unpack(annotated)
     if isinstance(base, type) and issubclass(base, schema.Table):
         return _table(base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import shlex
 import types
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from .json_paths import parse_path
 from .mistakes import KeyPath, quoted
 
 UNITS_S: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
@@ -27,9 +29,13 @@ UNITS_BYTES: Final = {
     "GiB": 2**30,
 }
 HIGHEST_PORT: Final = 65535
+LONGEST_INTEGER_BITS: Final = 1000
 
 DURATION: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h)"
 SIZE: Final = r"([0-9]{1,15}) ?([KMG]i?B|B|)"
+MACRO_NAME: Final = r"^[A-Za-z0-9_-]{1,63}$"
+RESERVED: Final = frozenset({"PORT", "PID", "MODEL_ID"})
+"""Placeholders that no macro can stand for."""
 VISIBLE: Final = r"[!-~]+"
 """ASCII without blanks."""
 
@@ -85,9 +91,9 @@ def words(value: object) -> object:
     Lines that begin with `#`, blanks aside, are dropped; a backslash at the end of a line joins it with the next.
     """
     if isinstance(value, str):
-        lines = [line for line in value.split("\n") if not line.lstrip(" \t").startswith("#")]
         # Pairs first: the second of two backslashes joins nothing. shlex would make a word of the line's end.
-        joined = re.sub(r"\\(.)", lambda pair: "" if pair[1] == "\n" else pair[0], "\n".join(lines), flags=re.DOTALL)
+        text = without_comments(value)
+        joined = re.sub(r"\\(.)", lambda pair: "" if pair[1] == "\n" else pair[0], text, flags=re.DOTALL)
         try:
             value = shlex.split(joined)
         except ValueError as error:
@@ -96,6 +102,11 @@ def words(value: object) -> object:
     if isinstance(value, list) and (not value or value[0] == ""):
         raise Slip("expected a command, got no words" if not value else "the first word, the program, is empty")
     return value
+
+
+def without_comments(command: str) -> str:
+    """Return a command without the lines that begin with `#`, blanks aside."""
+    return "\n".join(line for line in command.split("\n") if not line.lstrip(" \t").startswith("#"))
 
 
 def word(value: object) -> object:
@@ -178,6 +189,63 @@ def secret(value: object) -> object:
     """Refuse keys that no client can send."""
     if isinstance(value, str) and not re.fullmatch(VISIBLE, value):
         raise Slip("a key is at least one visible ASCII character, without blanks")
+    return value
+
+
+def values(value: object) -> object:
+    """Refuse a table with something in it that JSON cannot say: a date, or a number that is none."""
+    if isinstance(value, dict):
+        _refuse_unsayable(value, ())
+    return value
+
+
+def _refuse_unsayable(value: object, below: KeyPath) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unsayable(inner, (*below, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_unsayable(inner, (*below, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise Slip(f"{value} is no number that JSON can say", below)
+    elif isinstance(value, int) and value.bit_length() > LONGEST_INTEGER_BITS:
+        raise Slip("a number of very many digits", below)
+    elif value is not None and not isinstance(value, str | bool | int | float):
+        raise Slip("a date or time cannot stand in JSON: write a string", below)
+
+
+def json_path(value: object) -> object:
+    """Refuse what is no path into a body, and the name of the model, which is not for filters."""
+    if isinstance(value, str):
+        try:
+            steps = parse_path(value)
+        except ValueError as error:
+            raise Slip(f"{quoted(value)} {error}") from None
+        if steps == ("model",):
+            raise Slip("the model of a request is not for filters: see use_model_name")
+    return value
+
+
+def comma_separated(value: object) -> object:
+    """Return a list for `"a, b"`."""
+    if isinstance(value, str):
+        return [part for each in value.split(",") if (part := each.strip())]
+    return value
+
+
+def macro_name(value: object) -> object:
+    """Refuse what cannot stand between `${` and `}`."""
+    if isinstance(value, str):
+        if value in RESERVED:
+            raise Slip(f"${{{value}}} has a meaning of its own: choose another name")
+        if not re.fullmatch(MACRO_NAME, value):
+            raise Slip(f"the name {quoted(value)} of a macro is not of 1 to 63 letters, digits, - and _")
+    return value
+
+
+def scalar(value: object) -> object:
+    """Refuse numbers that are none, and those that could not be written back."""
+    _refuse_unsayable(value, ())
     return value
 
 

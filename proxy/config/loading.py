@@ -14,20 +14,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from math import inf
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from states.settings import GroupSettings, ModelId, ModelSettings, Settings, Strategy
-
 from . import contradictions
-from .configuration import Config, ModelConfig
+from .building import build
+from .configuration import Config
+from .macros import expand
 from .mistakes import ConfigError, Finding, KeyPath, Mistake
-from .placeholders import fill, from_environment
 from .reading import Reader
-from .schema import DEFAULT_PROXY, GroupTable, ModelTable, Tables
+from .schema import GroupTable, ModelTable, Tables
 from .sources import digest_of
 from .spelling import move_unquoted_ids
 from .syntax import advice
@@ -59,7 +57,7 @@ def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | N
         from .positions import locate  # noqa: PLC0415 - only who made a mistake waits for the second parser
 
         raise ConfigError(str(file), locate(dict.fromkeys(findings), text))
-    return replace(_config(file, tables, environment), files=(file,), digest=digest_of([(file.name, content)]))
+    return replace(build(file, tables, environment), files=(file,), digest=digest_of([(file.name, content)]))
 
 
 def effective(config: Config) -> dict[str, object]:
@@ -68,11 +66,12 @@ def effective(config: Config) -> dict[str, object]:
     Placeholders stay as they were written, so that secrets from the environment do not end in a file.
     """
     tables: dict[str, object] = msgspec.to_builtins(config.tables)
-    del tables["defaults"]
+    del tables["defaults"], tables["macros"]
     tables["models"] = {
-        name: {**_table(_table(tables, "models"), name), "proxy": model.proxy} for name, model in config.models.items()
+        name: {**_table(_table(tables, "models"), name), "proxy": model.proxy, "macros": {}}
+        for name, model in config.models.items()
     }
-    return {key: said for key, value in tables.items() if (said := _sayable(value)) != {}}
+    return {key: said for key, value in tables.items() if value is not None and (said := _sayable(value)) != {}}
 
 
 def _read(file: Path) -> bytes:
@@ -162,15 +161,16 @@ def _understand(written: dict[str, object], environment: Mapping[str, str]) -> t
         for top, table in (("models", ModelTable), ("groups", GroupTable))
         for each in move_unquoted_ids(_table(written, top), top, table.__struct_fields__)
     ]
+    expanded, of_macros = expand(written)
     reader = Reader()
-    values = reader.read_table(Tables, written, ())
+    values = reader.read_table(Tables, expanded, ())
     tables = None
-    findings = [finding for finding, _, _ in moved] + reader.findings
+    findings = [finding for finding, _, _ in moved] + of_macros + reader.findings
     if "models" in values:
         defaults = _table(values, "defaults")
         models = {name: {**defaults, **_table(_table(values, "models"), name)} for name in _table(values, "models")}
         tables = msgspec.convert({**values, "models": models}, Tables)
-        findings += contradictions.find(tables, contradictions.Written(written), environment)
+        findings += contradictions.find(tables, contradictions.Written(expanded), environment)
     for _, meant, as_written in moved:
         findings = [_moved_back(finding, meant, as_written) for finding in findings]
     return tables, findings
@@ -195,75 +195,3 @@ def _sayable(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_sayable(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _config(path: Path, tables: Tables, environment: Mapping[str, str]) -> Config:
-    models = {ModelId(name): _model(ModelId(name), table, environment) for name, table in tables.models.items()}
-    aliases = {alias: model.id for model in models.values() for alias in model.aliases}
-    preload = [ModelId(aliases.get(name, name)) for name in tables.hooks.on_startup.preload]
-    server = tables.server
-    return Config(
-        path=path,
-        listen=server.listen,
-        start_port=server.start_port,
-        shutdown_timeout_s=server.shutdown_timeout,
-        send_timeout_s=server.send_timeout or inf,
-        max_body_bytes=server.max_body,
-        api_keys=tuple(fill(key, from_environment(environment, key)) for key in server.api_keys),
-        log_level=server.log_level,
-        log_format=server.log_format,
-        preload=tuple(dict.fromkeys(preload)),
-        models=models,
-        settings=_settings(tables),
-        tables=tables,
-    )
-
-
-def _model(model: ModelId, table: ModelTable, environment: Mapping[str, str]) -> ModelConfig:
-    proxy = DEFAULT_PROXY if table.proxy is None else table.proxy
-    texts = (*table.cmd, *(table.cmd_stop or ()), proxy, table.check_endpoint, *table.env.values(), table.cwd or "")
-    substitutions = {"MODEL_ID": model, **from_environment(environment, *texts)}
-    return ModelConfig(
-        id=model,
-        cmd=table.cmd,
-        cmd_stop=table.cmd_stop,
-        proxy=proxy,
-        check_endpoint=None if table.check_endpoint == "none" else fill(table.check_endpoint, substitutions),
-        load_timeout_s=table.load_timeout,
-        env=table.env,
-        cwd=None if table.cwd is None else fill(table.cwd, substitutions),
-        aliases=table.aliases,
-        name=table.name,
-        description=table.description,
-        unlisted=table.unlisted,
-        substitutions=substitutions,
-    )
-
-
-def _settings(tables: Tables) -> Settings:
-    return Settings(
-        models={ModelId(name): _scheduling(table) for name, table in tables.models.items()},
-        groups={
-            name: GroupSettings(
-                members=tuple(ModelId(member) for member in group.members),
-                swap=group.swap,
-                exclusive=group.exclusive,
-                persistent=group.persistent,
-            )
-            for name, group in tables.groups.items()
-        },
-        strategy=Strategy(tables.scheduler.strategy),
-    )
-
-
-def _scheduling(table: ModelTable) -> ModelSettings:
-    return ModelSettings(
-        priority=table.priority,
-        unload_delay_s=table.unload_delay,
-        min_loaded_s=table.min_loaded,
-        max_wait_s=table.max_wait,
-        concurrency=table.concurrency,
-        queue_limit=table.queue_limit,
-        ttl_s=table.ttl,
-        unload_timeout_s=table.unload_timeout,
-    )

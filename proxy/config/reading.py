@@ -12,17 +12,32 @@ from typing import Final
 
 import msgspec
 
-from .kinds import Slip, unpack
+from .kinds import LONGEST_INTEGER_BITS, Slip, unpack
 from .mistakes import Finding, KeyPath, quoted
-from .schema import DefaultsTable, GroupTable, ModelTable, SchedulerTable, ServerTable, Table
+from .schema import (
+    DefaultsTable,
+    FiltersTable,
+    GroupTable,
+    MatrixTable,
+    ModelTable,
+    PeerTable,
+    SchedulerTable,
+    SelectorTable,
+    ServerTable,
+    Table,
+    TimeoutsTable,
+)
 from .spelling import unknown_key
 
 _MISSING: Final = object()
 """Stands for a value that is a finding instead."""
 
-LONGEST_INTEGER_BITS: Final = 1000
-
 _HOMES: Final = {
+    **dict.fromkeys(MatrixTable.__struct_fields__, "[matrix]"),
+    **dict.fromkeys(SelectorTable.__struct_fields__, "[selectors.<name>]"),
+    **dict.fromkeys(PeerTable.__struct_fields__, "[peers.<name>]"),
+    **dict.fromkeys(FiltersTable.__struct_fields__, "[models.<id>.filters]"),
+    **dict.fromkeys(TimeoutsTable.__struct_fields__, "[models.<id>.timeouts]"),
     **dict.fromkeys(GroupTable.__struct_fields__, "[groups.<name>]"),
     **dict.fromkeys(ModelTable.__struct_fields__, "[models.<id>]"),
     **dict.fromkeys(DefaultsTable.__struct_fields__, "[defaults] or [models.<id>]"),
@@ -47,7 +62,7 @@ class Reader:
     def _read_table(self, table: type[Table], value: object, path: KeyPath) -> object:
         if not isinstance(value, dict):
             return self._refuse(path, f"expected a table, got {shown(value)}")
-        fields = {field.name: field for field in msgspec.structs.fields(table)}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(table)}
         result: dict[str, object] = {}
         for key, inner in value.items():
             if key not in fields:
@@ -64,6 +79,8 @@ class Reader:
         return result
 
     def _read(self, annotated: object, value: object, path: KeyPath) -> object:
+        if annotated is typing.Any:
+            return value  # whoever has it among its parts has looked at it
         base, kind, whole = unpack(annotated)
         try:
             parsed = value if kind.parse is None else kind.parse(value)

@@ -6,7 +6,7 @@ editors show (`json_schema`).
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -79,10 +79,70 @@ Endpoint = Annotated[
 ]
 Proxy = Annotated[str, Kind("a URL, a string", json_schema={"default": DEFAULT_PROXY})]
 """None in a table is `DEFAULT_PROXY`, so that it can be seen whether a file says it."""
+Url = Annotated[str, Kind("a URL, a string")]
+NotNegative = Annotated[int, Meta(ge=0, le=LARGEST), Kind("a whole number of at least 0")]
+Values = Annotated[dict[str, Any], Kind("a table of values that JSON can say", kinds.values)]
+Path = Annotated[str, Kind('a path into the body, such as "temperature" or "chat_template_kwargs.x"', kinds.json_path)]
+Paths = Annotated[
+    tuple[Path, ...],
+    Kind("a list of paths into the body", kinds.comma_separated, {"type": ["string", "array"]}),
+]
+Settings = Annotated[dict[Path, Any], Kind("a table from paths into the body to values", kinds.values)]
+Modality = Annotated[Literal["text", "audio", "image"], Kind('"text", "audio" or "image"')]
+Modalities = Annotated[tuple[Modality, ...], Kind('a list of "text", "audio" and "image"')]
+MacroName = Annotated[str, Kind("a name of letters, digits, - and _", kinds.macro_name, {"pattern": kinds.MACRO_NAME})]
+Macros = Annotated[
+    dict[MacroName, Annotated[str | int | float | bool, Kind("a string, a number, true or false", kinds.scalar)]],
+    Kind("a table of names and what they stand for"),
+]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file; its keys are its fields."""
+
+
+class FiltersTable(Table, frozen=True, kw_only=True):
+    """`[models.<id>.filters]`, `[peers.<id>.filters]`: what is changed of a JSON body before it is sent on."""
+
+    strip_params: Paths = ()
+    """Taken out of the body, before anything is set."""
+    set_params: Settings = {}
+    """Written into the body, over whatever is there."""
+    set_params_by_id: Annotated[dict[Name, Settings], Kind("a table from names to tables of settings")] = {}
+    """The same for requests by that name, over `set_params`; each name leads to the model, as an alias does."""
+
+
+class TimeoutsTable(Table, frozen=True, kw_only=True):
+    """`[models.<id>.timeouts]`: patience with a server; 0: without end."""
+
+    connect: Duration = 30.0
+    """For a connection."""
+    response_header: Duration = 0.0
+    """From the request sent to the head of the answer."""
+    idle: Duration = 90.0
+    """An unused connection is kept so long."""
+
+
+class PeerTimeoutsTable(TimeoutsTable, frozen=True, kw_only=True):
+    """`[peers.<id>.timeouts]`: patience with a peer; 0: without end."""
+
+    response_header: Duration = 60.0
+    """From the request sent to the head of the answer."""
+
+
+class CapabilitiesTable(Table, frozen=True, kw_only=True, rename={"inputs": "in", "outputs": "out"}):
+    """`[models.<id>.capabilities]`: what a model can do, for listings."""
+
+    inputs: Modalities = ()
+    """What it takes: `text`, `audio`, `image`."""
+    outputs: Modalities = ()
+    """What it makes: `text`, `audio`, `image`."""
+    tools: Flag = False
+    """It calls tools."""
+    reranker: Flag = False
+    """It ranks documents."""
+    context: NotNegative = 0
+    """Tokens that it can look at; 0: not told."""
 
 
 class ServerTable(Table, frozen=True, kw_only=True):
@@ -152,6 +212,9 @@ class DefaultsTable(Table, frozen=True, kw_only=True):
     """Working directory of the server; without it: where the proxy was started."""
     unlisted: Flag = False
     """Left out of `/v1/models`; it can be used all the same."""
+    filters: FiltersTable = FiltersTable()
+    timeouts: TimeoutsTable = TimeoutsTable()
+    capabilities: CapabilitiesTable = CapabilitiesTable()
 
 
 class ModelTable(DefaultsTable, frozen=True, kw_only=True):
@@ -163,6 +226,12 @@ class ModelTable(DefaultsTable, frozen=True, kw_only=True):
     """For people, in listings."""
     description: Text | None = None
     """For people, in listings."""
+    use_model_name: Text | None = None
+    """Sent to the server as `model`, in place of the name that the client used."""
+    metadata: Values = {}
+    """For programs, in listings."""
+    macros: Macros = {}
+    """`${NAME}` in this model; each goes before a global one of its name."""
 
 
 class GroupTable(Table, frozen=True, kw_only=True):
@@ -176,6 +245,66 @@ class GroupTable(Table, frozen=True, kw_only=True):
     """Loading a member displaces the models of every other group that is not persistent."""
     persistent: Flag = False
     """No other group displaces its members."""
+
+
+class MatrixTable(Table, frozen=True, kw_only=True):
+    """`[matrix]`: sets of models that may be there together, in place of groups."""
+
+    vars: Annotated[dict[Name, Name], Kind("a table from short names to ids of models")] = {}
+    """Short names for models, to be used in `sets` and `evict_costs`."""
+    evict_costs: Annotated[dict[Name, Count], Kind("a table from models to whole numbers of at least 1")] = {}
+    """What it costs to unload a model, by id or short name; 1 when it is not said."""
+    sets: Annotated[
+        dict[Name, Text], Meta(min_length=1), Kind('at least one set, such as all = "(chat | coder) & embed"')
+    ]
+    """Sets of models: `|` one of them, `&` together, `+name` another set."""
+
+
+class SelectorTable(Table, frozen=True, kw_only=True):
+    """`[selectors.<name>]`: a name that stands for one of several models."""
+
+    strategy: Annotated[Literal["pin", "warm", "spillover"], Kind('"pin", "warm" or "spillover"')]
+    """`pin`: the first; `warm`: one that is loaded; `spillover`: another one when those in use are busy."""
+    targets: Annotated[Names, Meta(min_length=1), Kind("a list of at least one name of a model")]
+    """Names of models, of ours or of a peer."""
+    spillover: Count = 1
+    """With `spillover`: requests that each target takes before one more target is put to use."""
+    name: Text | None = None
+    """For people, in listings."""
+    description: Text | None = None
+    """For people, in listings."""
+    unlisted: Flag = False
+    """Left out of `/v1/models`; it can be used all the same."""
+    metadata: Values = {}
+    """For programs, in listings."""
+
+
+class ProfileTable(Table, frozen=True, kw_only=True):
+    """`[profiles.<name>]`: names that lead elsewhere while the profile is the active one."""
+
+    description: Text | None = None
+    """For people."""
+    pins: Annotated[
+        dict[Name, Annotated[str, Kind('the name of a model, or "" for none')]],
+        Meta(min_length=1),
+        Kind('a table of at least one name = "where it leads"'),
+    ]
+    """From the name that is asked for to a model, a selector or a peer's model; `""`: it leads nowhere."""
+
+
+class PeerTable(Table, frozen=True, kw_only=True):
+    """`[peers.<name>]`: another proxy or provider with models of its own."""
+
+    proxy: Url
+    """Where it answers; the path of a request is appended."""
+    models: Annotated[Names, Meta(min_length=1), Kind("a list of at least one model of the peer")]
+    """The models that it has; they can be asked for as `name/model`."""
+    api_key: Secret | None = None
+    """Sent to it in place of the client's key; without it the client's own is passed on."""
+    filters: FiltersTable = FiltersTable()
+    timeouts: PeerTimeoutsTable = PeerTimeoutsTable()
+    concurrency: NotNegative = 0
+    """Requests that are sent to it at once; more wait. 0: no bound."""
 
 
 class OnStartupTable(Table, frozen=True, kw_only=True):
@@ -201,4 +330,13 @@ class Tables(Table, frozen=True, kw_only=True):
     """Model servers by id; an id with a dot or a slash is quoted: `[models."qwen2.5"]`."""
     groups: Annotated[dict[Name, GroupTable], Kind("tables [groups.<name>]")] = {}
     """Groups by name; a model in none is in the group `default`: swap, exclusive, not persistent."""
+    matrix: MatrixTable | None = None
     hooks: HooksTable = HooksTable()
+    selectors: Annotated[dict[Name, SelectorTable], Kind("tables [selectors.<name>]")] = {}
+    """Names that stand for one of several models."""
+    profiles: Annotated[dict[Name, ProfileTable], Kind("tables [profiles.<name>]")] = {}
+    """Sets of names that lead elsewhere, one of which can be active."""
+    peers: Annotated[dict[Name, PeerTable], Kind("tables [peers.<name>]")] = {}
+    """Other proxies and providers."""
+    macros: Macros = {}
+    """`${NAME}` in any string of the file."""

@@ -10,7 +10,7 @@ from pathlib import Path
 def digest(files: Iterable[Path]) -> bytes:
     """Return a digest of what is in the files, and in the files that lie directly in the folders among them.
 
-    What cannot be read counts as it is: that it cannot be read. Pipes and devices are not read: that would take from them.
+    What cannot be read counts as that. Pipes and devices are not read: that would take from them.
     """
     return digest_of((file.name, _content(file)) for file in _spread(files))
 
