@@ -16,6 +16,7 @@ from pathlib import Path
 from states.settings import ModelId, Settings
 
 from .kinds import is_loopback
+from .mistakes import Mistake
 from .placeholders import fill, names_in
 from .routing import (
     DEFAULT_TIMEOUTS,
@@ -128,6 +129,8 @@ class Config:
     selectors: Mapping[str, SelectorConfig] = field(default_factory=dict)
     profiles: Mapping[str, ProfileConfig] = field(default_factory=dict)
     settings: Settings
+    notes: tuple[Mistake, ...] = field(default=(), repr=False, compare=False)
+    """What is not carried over from a llama-swap file, each with its place."""
     tables: Tables = field(repr=False, compare=False)
     """The file as it was understood, defaults filled in, placeholders as written: what `effective` prints."""
 

@@ -1,63 +1,56 @@
-"""From a file to a `Config`, or to every mistake in it; and back to a file that says everything.
+"""From files to a `Config`, or to every mistake in them; and back to a file that says everything.
 
-In this order: the text (it exists, is UTF-8, is TOML), each value by itself, the values between themselves. Only the
-first step stops at its first mistake: what is not TOML has no keys to look at.
+In this order: the text (it is there, in UTF-8, and TOML or YAML), each value by itself, the values between themselves.
+Only the first step stops at its first mistake: what cannot be read has no keys to look at.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
-import stat
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from . import contradictions
 from .building import build
 from .configuration import Config
+from .files import read, unusable
 from .macros import expand
-from .mistakes import ConfigError, Finding, KeyPath, Mistake
+from .merging import Merged, merge
+from .mistakes import ConfigError, Finding, Mistake
 from .reading import Reader
-from .schema import GroupTable, ModelTable, Tables
-from .sources import digest_of
-from .spelling import move_unquoted_ids
-from .syntax import advice
+from .schema import Tables
+from .sources import digest_of, spread
+from .written import Written, read_written
 
-LARGEST_FILE_BYTES: Final = 16 * 2**20
-"""More is not a configuration: a device, or the wrong file."""
-_NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
-"""Windows has none."""
+Paths = str | os.PathLike[str]
 
 
-def load_config(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> Config:
-    """Read the configuration file at `path`.
+def load_config(path: Paths, environment: Mapping[str, str] | None = None, *, more: Sequence[Paths] = ()) -> Config:
+    """Read a configuration.
 
     Args:
-        path: a TOML file.
+        path: a TOML file, a llama-swap file (`.yaml`, `.yml`), or a folder with such files directly in it.
         environment: what `${env.NAME}` looks into; None: the process's own.
+        more: others, to be read as one with the first.
 
     Raises:
-        ConfigError: the file cannot be used; it carries every mistake, each with its place. Nothing was changed.
+        ConfigError: it cannot be used; it carries every mistake, each with its place. Nothing was changed.
     """
-    file = Path(path)
+    named = [Path(path), *map(Path, more)]
     environment = os.environ if environment is None else environment
-    content = _read(file)
-    text = _decoded(file, content)
-    written = _parse(file, text)
-    tables, findings = _understand(written, environment)
-    if tables is None or findings:
-        # Shown in file order; one that [defaults] brings into several models is one mistake.
-        from .positions import locate  # noqa: PLC0415 - only who made a mistake waits for the second parser
-
-        raise ConfigError(str(file), locate(dict.fromkeys(findings), text))
-    return replace(build(file, tables, environment), files=(file,), digest=digest_of([(file.name, content)]))
+    contents = [(file, read(file)) for file in _files(named)]
+    parts = _parts(contents, environment)
+    merged = merge(parts)
+    tables, findings = _understand(merged.value, environment)
+    mistakes = _mistakes(merged, findings)
+    if tables is None or mistakes:
+        raise ConfigError(str(parts[0].file), mistakes)
+    config = build(parts[0].file, tables, environment)
+    said = digest_of((file.name, content) for file, content in contents)
+    return replace(config, files=tuple(named), digest=said, notes=_notes(parts))
 
 
 def effective(config: Config) -> dict[str, object]:
@@ -74,117 +67,70 @@ def effective(config: Config) -> dict[str, object]:
     return {key: said for key, value in tables.items() if value is not None and (said := _sayable(value)) != {}}
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return _read_bytes(file)
-    except (OSError, ValueError) as error:
-        raise _unusable(file, _why_unreadable(file, error)) from None
+def _files(named: Sequence[Path]) -> list[Path]:
+    files = list(spread(named))
+    if not files:
+        raise unusable(named[0], "there is no .toml, .yaml or .yml file in this folder")
+    seen: dict[Path, Path] = {}
+    for file in files:
+        if (other := seen.get(file.absolute())) is not None:
+            raise unusable(file, f"is read twice, as {other} too: name it once")
+        seen[file.absolute()] = file
+    return files
 
 
-def _decoded(file: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
-        is_utf_16 = error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        why = "it is UTF-16" if is_utf_16 else f"byte 0x{error.object[error.start]:02x} cannot stand here"
-        message = f"not UTF-8: {why}; save the file as UTF-8"
-        raise ConfigError(str(file), [Mistake(message=message, line=line, column=column)]) from None
-
-
-def _read_bytes(file: Path) -> bytes:
-    # Without O_NONBLOCK, opening a pipe that nobody writes to waits for a writer, perhaps for ever.
-    with open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NONBLOCK)) as opened:
-        if _NONBLOCK:
-            os.set_blocking(opened.fileno(), True)
-        content = opened.read(LARGEST_FILE_BYTES + 1)
-        if not content and stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
-            raise _unusable(file, "this is a pipe, and nobody has written to it: name a file")
-    if len(content) > LARGEST_FILE_BYTES:
-        raise _unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**20} MiB: this is no configuration file")
-    return content
-
-
-def _why_unreadable(file: Path, error: OSError | ValueError) -> str:
-    match error:
-        case FileNotFoundError():
-            return f"there is no such file{_elsewhere(file)}"
-        case IsADirectoryError():
-            return "this is a directory: name the file in it, such as config.toml"
-        case NotADirectoryError():
-            return "cannot be read: a part of this path is a file, not a directory; correct the path"
-        case PermissionError():
-            return "cannot be read: this user may not; change its rights (chmod), or run as a user who may"
-        case _:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            return f"cannot be read: {reason}"
-
-
-def _elsewhere(file: Path) -> str:
-    """Return what is there instead: a near name, or else where was looked."""
-    folder = file.absolute().parent
-    try:
-        there = sorted(each.name for each in folder.iterdir() if each.suffix == ".toml")
-    except OSError:
-        return f": there is no directory {folder}"
-    near = get_close_matches(file.name, there, n=1) or (there if len(there) == 1 else [])
-    if near:
-        return f": did you mean {file.with_name(near[0])}?"
-    return "" if file.is_absolute() else f" in {folder}"
-
-
-def _unusable(file: Path, message: str) -> ConfigError:
-    return ConfigError(str(file), [Mistake(message=message)])
-
-
-def _parse(file: Path, text: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise _unusable(file, "not TOML: nested too deeply") from None
-    except ValueError as error:
-        # Before 3.14 the place is only in the message; an integer of too many digits has none.
-        what, _, place = str(error).partition(" (at ")
-        lines = text.split("\n")
-        found = re.match(r"line (\d+), column (\d+)\)", place)
-        line = int(found[1]) if found else len(lines) if place else None
-        column = int(found[2]) if found else len(lines[-1]) + 1 if place else None
-        source = lines[line - 1].rstrip("\r") if line is not None else ""
-        message = f"not TOML: {what}{advice(what, source)}"
-        raise ConfigError(str(file), [Mistake(message=message, line=line, column=column, source=source)]) from None
-
-
-def _understand(written: dict[str, object], environment: Mapping[str, str]) -> tuple[Tables | None, list[Finding]]:
-    moved = [
-        each
-        for top, table in (("models", ModelTable), ("groups", GroupTable))
-        for each in move_unquoted_ids(_table(written, top), top, table.__struct_fields__)
+def _parts(contents: Sequence[tuple[Path, bytes]], environment: Mapping[str, str]) -> list[Written]:
+    parts = [read_written(file, content, environment) for file, content in contents]
+    if len(parts) == 1:
+        return parts
+    elsewhere = frozenset(name for part in parts for name in _names(part.value))
+    return [
+        part if part.translation is None else read_written(file, content, environment, elsewhere)
+        for part, (file, content) in zip(parts, contents, strict=True)
     ]
-    expanded, of_macros = expand(written)
+
+
+def _names(written: Mapping[str, object]) -> set[str]:
+    """The names of the models in a file, aliases among them."""
+    names: set[str] = set()
+    for model, table in _table(written, "models").items():
+        aliases = table.get("aliases") if isinstance(table, dict) else None
+        names |= {model, *(each for each in (aliases if isinstance(aliases, list) else ()) if isinstance(each, str))}
+    return names
+
+
+def _understand(written: Mapping[str, object], environment: Mapping[str, str]) -> tuple[Tables | None, list[Finding]]:
+    expanded, findings = expand(written)
     reader = Reader()
     values = reader.read_table(Tables, expanded, ())
-    tables = None
-    findings = [finding for finding, _, _ in moved] + of_macros + reader.findings
-    if "models" in values:
-        defaults = _table(values, "defaults")
-        models = {name: {**defaults, **_table(_table(values, "models"), name)} for name in _table(values, "models")}
-        tables = msgspec.convert({**values, "models": models}, Tables)
-        findings += contradictions.find(tables, contradictions.Written(expanded), environment)
-    for _, meant, as_written in moved:
-        findings = [_moved_back(finding, meant, as_written) for finding in findings]
+    findings += reader.findings
+    if "models" not in values:
+        return None, findings
+    defaults = _table(values, "defaults")
+    models = {name: {**defaults, **_table(_table(values, "models"), name)} for name in _table(values, "models")}
+    tables = msgspec.convert({**values, "models": models}, Tables)
+    findings += contradictions.find(tables, contradictions.Written(expanded), environment)
     return tables, findings
+
+
+def _mistakes(merged: Merged, findings: Iterable[Finding]) -> list[Mistake]:
+    """Every mistake with its place; one that [defaults] brings into several models is one."""
+    owned: dict[int, list[Finding]] = {}
+    for finding in findings:
+        part, path = merged.owner(finding.path)
+        owned.setdefault(id(part), []).append(replace(finding, path=path))
+    for part, finding in merged.clashes:
+        owned.setdefault(id(part), []).append(finding)
+    return [mistake for part in merged.parts for mistake in part.located(owned.get(id(part), []))]
+
+
+def _notes(parts: Sequence[Written]) -> tuple[Mistake, ...]:
+    return tuple(note for part in parts for note in part.located_notes())
 
 
 def _table(tables: Mapping[str, object], key: str) -> dict[str, object]:
     table = tables.get(key)
     return table if isinstance(table, dict) else {}
-
-
-def _moved_back(finding: Finding, meant: KeyPath, as_written: KeyPath) -> Finding:
-    if finding.path[: len(meant)] != meant:
-        return finding
-    return replace(finding, path=(*as_written, *finding.path[len(meant) :]))
 
 
 def _sayable(value: object) -> object:

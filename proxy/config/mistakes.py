@@ -41,6 +41,8 @@ class Mistake:
     """The line itself."""
     length: int = 1
     """Characters that are meant, from `column`."""
+    file: str | None = None
+    """None: the one that the error names."""
 
 
 class ConfigError(Exception):
@@ -49,14 +51,18 @@ class ConfigError(Exception):
     def __init__(self, file: str, mistakes: Sequence[Mistake]) -> None:
         """Take all mistakes of `file`, at least one, and put them in file order."""
         self.file = file
-        self.mistakes = tuple(sorted(mistakes, key=lambda mistake: (mistake.line or 0, mistake.column or 0)))
+        files = {name: place for place, name in enumerate(dict.fromkeys(mistake.file for mistake in mistakes))}
+        self.mistakes = tuple(
+            sorted(mistakes, key=lambda mistake: (files[mistake.file], mistake.line or 0, mistake.column or 0))
+        )
         super().__init__(file, self.mistakes)
 
     def __str__(self) -> str:
         """Every mistake with its place, its line and a caret."""
-        report = [line for mistake in self.mistakes for line in _shown(self.file, mistake)]
+        report = [line for mistake in self.mistakes for line in shown_at(mistake.file or self.file, mistake)]
         if len(self.mistakes) > 1:
-            report.append(f"{len(self.mistakes)} mistakes in {_printable(self.file)}")
+            names = dict.fromkeys(_printable(mistake.file or self.file) for mistake in self.mistakes)
+            report.append(f"{len(self.mistakes)} mistakes in {', '.join(names)}")
         return "\n".join(report)
 
 
@@ -77,7 +83,8 @@ def quoted(text: str) -> str:
     return '"' + _printable(clipped.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
-def _shown(file: str, mistake: Mistake) -> list[str]:
+def shown_at(file: str, mistake: Mistake) -> list[str]:
+    """Return the lines that show a mistake: its place, its line and a caret."""
     if mistake.line is None or mistake.column is None:
         return [f"{_printable(file)}: {mistake.message}"]
     head = f"{_printable(file)}:{mistake.line}:{mistake.column}: {mistake.message}"

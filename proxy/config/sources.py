@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from .files import SUFFIXES
+
 
 def digest(files: Iterable[Path]) -> bytes:
     """Return a digest of what is in the files, and in the files that lie directly in the folders among them.
 
     What cannot be read counts as that. Pipes and devices are not read: that would take from them.
     """
-    return digest_of((file.name, _content(file)) for file in _spread(files))
+    return digest_of((file.name, _content(file)) for file in spread(files))
 
 
 def digest_of(contents: Iterable[tuple[str, bytes]]) -> bytes:
@@ -30,9 +32,10 @@ def _content(file: Path) -> bytes:
         return b""
 
 
-def _spread(files: Iterable[Path]) -> Iterator[Path]:
+def spread(files: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files, and for a folder the configuration files that lie directly in it, by name."""
     for file in files:
         if file.is_dir():
-            yield from sorted(inner for inner in file.iterdir() if inner.is_file())
+            yield from sorted(inner for inner in file.iterdir() if inner.suffix in SUFFIXES and not inner.is_dir())
         else:
             yield file
