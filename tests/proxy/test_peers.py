@@ -383,15 +383,15 @@ async def test_at_the_end_of_the_proxy_who_is_served_by_a_peer_may_finish_in_tim
 
 async def test_a_profile_is_switched_over_the_api(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     far = Peer()
-    here = profile("local", "Nothing leaves", large="here", **{"far/large": None})
+    here = profile("local", "Nothing leaves", large="here", here=None)
     async with scene(tmp_path, here, app=far.app) as it, it.network.client(PROXY_PORT) as client:
-        shown = {"id": "local", "description": "Nothing leaves", "pins": {"large": "here", "far/large": None}}
+        shown = {"id": "local", "description": "Nothing leaves", "pins": {"large": "here", "here": None}}
         assert (await client.get("/api/profiles")).json() == {"active": None, "profiles": [shown]}
         assert (await ask(it)).content == b"from the peer"
         switched = await client.put("/api/profiles/active", json={"name": "local"})
         assert (switched.status_code, switched.json()) == (200, {"active": "local"})
         assert (await ask(it)).content == b"here"
-        assert error_of(await ask(it, "far/large"))["code"] == "model_not_found"
+        assert error_of(await ask(it, "here"))["code"] == "model_not_found"
         for body, status in ((b"{}", 400), (b'{"name":7}', 400), (b"x", 400), (b'{"name":"no"}', 404)):
             refused = await client.put("/api/profiles/active", content=body)
             assert (refused.status_code, error_of(refused)["param"]) == (status, "name")
