@@ -1,4 +1,4 @@
-"""What a state is to exploration: the records of a core as a few bytes, and back.
+"""What a state is to exploration: the records of a core as a few bytes, and read again; `restoring` puts them back.
 
 The core compares times with its clock and with each other's order, and does nothing else with them. So of every timer
 only this is written down: whether it has run out; and of deadlines that have passed, in which order (equal ones stay
@@ -18,58 +18,69 @@ from math import inf
 from operator import attrgetter
 from typing import Final
 
-from .core import Core
-from .events import AskerId
-from .frames import INSTANT_S, NONE, PASSED, RUNS, SLOTS, Frame, GroupFrame, Place, Timer, TimerKind
+from .frames import NONE, PASSED, RUNS, SLOTS, Frame, GroupFrame, Place
 from .group import LOADED, Group, GroupState, Pressure
+from .residency import policy_of
 from .settings import GroupId, ModelId, Settings, Strategy, TicketId
 from .small_world import SmallWorld, Wish
-from .waiting import Line, Rank, Ticket
+from .waiting import Ticket
 from .world import World
-
-_FAR: Final = 1e6
-"""When a timer ends that does not end next."""
-_LONG_AGO: Final = -1e6
 
 _STATES: Final = tuple(GroupState)
 _PRESSURES: Final = tuple(Pressure)
 _CLOSING: Final = 4
 """More than there are pressures."""
 _BY_ARRIVAL: Final = attrgetter("number")
-_NO_RANK: Final = Rank(0, 0.0)
+_NOBODY_THERE: Final = (_STATES.index(GroupState.IDLE), 0, 0, 0, _PRESSURES.index(Pressure.NONE), 1)
+"""Of a group that has no record."""
 
 
 class Abstraction:
     """Writes the states of one small world down, and puts them back."""
 
-    def __init__(self, scene: SmallWorld, settings: Settings) -> None:
+    def __init__(self, scene: SmallWorld, *in_force: Settings) -> None:
         """Prepare.
 
         Args:
             scene: whose crowds and operations these are.
-            settings: with the very times that the cores have; those of `small_world.in_order` to put states back.
+            in_force: its settings, and those that they are changed to, if they are: the very objects that the cores
+                have, and hear of. To put states back, their times must be those of `small_world.all_in_order`.
         """
         self.scene = scene
-        self.settings = settings
-        self.models: tuple[ModelId, ...] = tuple(settings.models)
-        world = World(settings)
-        self.groups: tuple[GroupId, ...] = tuple(world.groups)
+        self.in_force = in_force
+        self.policies = tuple(policy_of(settings) for settings in in_force)
+        self.models: tuple[ModelId, ...] = tuple(in_force[0].models)
+        homes = (policy.group_of[model] for policy in self.policies for model in self.models)
+        self.groups: tuple[GroupId, ...] = tuple(dict.fromkeys(homes))
         self._number_of_model = {model: number for number, model in enumerate(self.models)}
         self._number_of_group = {group: number for number, group in enumerate(self.groups)}
-        self._group_of = [self._number_of_group[world.models[model].group.id] for model in self.models]
-        counts = settings.strategy is Strategy.FIFO_PLUS
-        chosen = settings.models.values()
-        self.idle_phases = [_phases(model.unload_delay_s if counts else 0.0, model.ttl_s) for model in chosen]
+        counts = in_force[0].strategy is Strategy.FIFO_PLUS
+        self.idle_phases: list[tuple[float, ...]] = []
         """Of each model: how long after its last seat something changes."""
-        self.min_loaded_s = [model.min_loaded_s if counts or model.ttl_s > 0 else 0.0 for model in chosen]
+        self.min_loaded_s: list[float] = []
         """Of each model; 0 where it plays no part."""
+        for model in self.models:
+            chosen = [settings.models[model] for settings in in_force]
+            delays = [each.unload_delay_s for each in chosen] if counts else []
+            self.idle_phases.append(_phases(*delays, *(each.ttl_s for each in chosen)))
+            plays_a_part = counts or any(each.ttl_s > 0 for each in chosen)
+            self.min_loaded_s.append(chosen[0].min_loaded_s if plays_a_part else 0.0)
         self._crowds = len(scene.crowds)
         self._operations = len(scene.operations)
         self._keeping = [
             self._crowds + number
             for number, operation in enumerate(scene.operations)
-            if operation.wish is Wish.UNLOAD_KEEPING
+            if operation.wish in (Wish.UNLOAD_KEEPING, Wish.CHANGE)
         ]
+
+    def which(self, settings: Settings) -> int:
+        """The place of settings among those that come into force; others may say the same."""
+        return 0 if settings is self.in_force[0] else len(self.in_force) - 1
+
+    def home(self, frame: Frame, model: ModelId) -> GroupId:
+        """The process group on whose record a model is: its old one's, until what leaves it has gone."""
+        changed = frame.settings is not self.in_force[0]
+        return self.policies[changed and model not in frame.leaving].group_of[model]
 
     # What is not the core's
 
@@ -124,13 +135,15 @@ class Abstraction:
     def write(self, world: World, beyond: bytes) -> bytes:
         """Write the records of a core down, as they are at its clock, between two events."""
         out = bytearray(beyond)
-        out.append(world.shutting_down)
+        out.append(world.shutting_down + 2 * self.which(world.settings))
+        out.append(self._mask(world.leaving))
         out.append(len(world.preloads))
         out += bytes(self._number_of_model[model] for model in world.preloads)
         out.append(len(world.unloads))
         out += bytes(sorted(self._mask(models) for models in world.unloads.values()))
-        for group in world.groups.values():
-            out.extend(self._write_group(world, group))
+        for name in self.groups:
+            group = world.groups.get(name)
+            out.extend(_NOBODY_THERE if group is None else self._write_group(world, group))
         served = [0] * self._crowds
         lines: list[Ticket] = []
         passengers: list[Ticket] = []
@@ -212,7 +225,8 @@ class Abstraction:
         """Read a state that `write` has written."""
         at = self._crowds + self._operations + 1
         beyond, rest = state[:at], iter(state[at:])
-        shutting_down = bool(next(rest))
+        shutting_down = next(rest)
+        leaving = self._models_in(next(rest))
         preloads = tuple(self.models[number] for number in _take(rest, next(rest)))
         unloads = tuple(self._models_in(mask) for mask in _take(rest, next(rest)))
         groups = [self._read_group(_take(rest, 6)) for _ in self.groups]
@@ -224,7 +238,9 @@ class Abstraction:
         ]
         return Frame(
             beyond=beyond,
-            shutting_down=shutting_down,
+            shutting_down=bool(shutting_down % 2),
+            settings=self.in_force[shutting_down // 2],
+            leaving=leaving,
             preloads=preloads,
             unloads=unloads,
             groups=groups,
@@ -249,89 +265,6 @@ class Abstraction:
 
     def _models_in(self, mask: int) -> frozenset[ModelId]:
         return frozenset(model for number, model in enumerate(self.models) if mask >> number & 1)
-
-    def put_back(self, frame: Frame, core: Core, ending: Iterable[Timer] = ()) -> None:
-        """Put a state into a core whose settings are ours, at time 0; the timers `ending` end at `INSTANT_S`."""
-        world = core.world
-        world.clock = 0.0
-        world.shutting_down = frame.shutting_down
-        world.preloads = list(frame.preloads)
-        world.unloads = {AskerId(number): set(models) for number, models in enumerate(frame.unloads)}
-        world.residents, world.stopping = {}, {}
-        for number, group in enumerate(world.groups.values()):
-            self._put_back_group(world, group, frame, number, ending)
-        world.waiting, world.tickets = {}, {}
-        for number, model in enumerate(world.models.values()):
-            model.failures = frame.failures[number]
-            ends = (INSTANT_S if Timer(TimerKind.PAUSE, number) in ending else _FAR) if frame.paused[number] else -inf
-            model.paused_until = ends
-            model.line = Line()
-            model.seated = {}
-        self._put_back_tickets(world, frame, ending)
-
-    def _put_back_group(self, world: World, group: Group, frame: Frame, number: int, ending: Iterable[Timer]) -> None:
-        group.state, group.resident, group.server, awaiting, group.pressure, closing, phase, settled = frame.groups[
-            number
-        ]
-        group.awaiting = set(awaiting)
-        group.since = 0.0
-        # Whoever reads a time that was not noted when it should have been finds it long over.
-        group.idle_since = group.loaded_at = _LONG_AGO
-        group.cut_at = inf
-        if closing:
-            group.cut_at = INSTANT_S if Timer(TimerKind.GRACE, number) in ending else _FAR
-        if group.resident is not None:
-            world.residents[group.resident] = world.models[group.resident]
-        if group.state is GroupState.UNLOADING:
-            world.stopping[group.id] = group
-        elif group.server is not None and group.state in LOADED:
-            model = self._number_of_model[group.server]
-            ends, min_loaded_s = self.idle_phases[model], self.min_loaded_s[model]
-            if not self.serves(frame, group.server):
-                group.idle_since = -ends[phase - 1] if phase else 0.0
-            if Timer(TimerKind.IDLE, number) in ending:
-                group.idle_since = INSTANT_S - ends[phase]
-            group.loaded_at = _LONG_AGO if settled else 0.0
-            if Timer(TimerKind.MIN_LOADED, number) in ending:
-                group.loaded_at = INSTANT_S - min_loaded_s
-
-    def _put_back_tickets(self, world: World, frame: Frame, ending: Iterable[Timer]) -> None:
-        strategy, models, number = self.settings.strategy, world.models, 0
-        ids = [crowd * SLOTS for crowd in range(self._crowds)]
-        for crowd, many in enumerate(frame.served):
-            for _ in range(many):
-                ticket = self._ticket(ids, crowd, number, inf)
-                ticket.granted_at = 0.0
-                world.tickets[ticket.id] = models[ticket.model].seated[ticket.id] = ticket
-                number += 1
-        for at, (crowd, seated, deadline, boost) in enumerate(frame.places):
-            runs = INSTANT_S if Timer(TimerKind.DEADLINE, at) in ending else _FAR
-            ends = _LONG_AGO + deadline if deadline >= PASSED else runs if deadline == RUNS else inf
-            ticket = self._ticket(ids, crowd, number, ends)
-            ticket.boost = _LONG_AGO + boost if boost else inf
-            ticket.rank = ticket.rank_at(0.0, strategy)
-            world.tickets[ticket.id] = ticket
-            number += 1
-            model = models[ticket.model]
-            model.line.boosted |= boost > 0
-            if seated:
-                model.seated[ticket.id] = ticket
-            else:
-                world.waiting[model.id] = model
-                model.line.add(ticket, 0.0)
-        world.arrivals = number
-
-    def _ticket(self, ids: list[int], crowd: int, number: int, deadline: float) -> Ticket:
-        ticket_id = ids[crowd]
-        ids[crowd] += 1
-        return self.ticket(ticket_id, number, deadline)
-
-    def ticket(self, ticket_id: int, number: int, deadline: float) -> Ticket:
-        """A ticket of the crowd that its id says."""
-        crowd = self.scene.crowds[ticket_id // SLOTS]
-        priority = self.settings.models[crowd.model].priority if crowd.priority is None else crowd.priority
-        rank = _NO_RANK
-        return Ticket(TicketId(ticket_id), crowd.model, priority, 0.0, number, deadline, rank)
 
 
 def _phases(*delays: float) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from .group import GroupState, Pressure
-from .settings import GroupId, ModelId
+from .settings import GroupId, ModelId, Settings
 
 INSTANT_S: Final = 1.0
 """From the time of a state, 0, to the instant at which its next timers end."""
@@ -67,6 +67,9 @@ class Frame:
     beyond: bytes
     """What is not the core's: clients still to come, operations left, models that came before whoever is observed."""
     shutting_down: bool
+    settings: Settings
+    """In force."""
+    leaving: frozenset[ModelId]
     preloads: tuple[ModelId, ...]
     unloads: tuple[frozenset[ModelId], ...]
     groups: list[GroupFrame]

@@ -118,7 +118,7 @@ def _of_groups(abstraction: Abstraction, frame: Frame) -> Iterator[tuple[Timer, 
         idle = not abstraction.serves(frame, group.server)
         if idle and group.idle_phase < len(abstraction.idle_phases[model]):
             ends = abstraction.idle_phases[model][group.idle_phase]
-            chosen = abstraction.settings.models[group.server]
+            chosen = frame.settings.models[group.server]
             pressed = group.pressure is not Pressure.NONE
             yield Timer(TimerKind.IDLE, number), ends == (chosen.unload_delay_s if pressed else chosen.ttl_s)
         if not group.settled:
@@ -127,7 +127,7 @@ def _of_groups(abstraction: Abstraction, frame: Frame) -> Iterator[tuple[Timer, 
 
 def _in_order(abstraction: Abstraction, frame: Frame, timers: tuple[Timer, ...]) -> bool:
     """Whether nobody who came before, and whose `max_wait` is not longer, would be overtaken."""
-    waits = [abstraction.settings.models[crowd.model].max_wait_s for crowd in abstraction.scene.crowds]
+    waits = [frame.settings.models[crowd.model].max_wait_s for crowd in abstraction.scene.crowds]
     for kind, at in timers:
         if kind is not TimerKind.DEADLINE:
             continue
@@ -142,7 +142,7 @@ def _in_order(abstraction: Abstraction, frame: Frame, timers: tuple[Timer, ...])
 
 
 def event_of(abstraction: Abstraction, frame: Frame, step: Step) -> ev.Event:
-    """What the core is told, once `Abstraction.put_back` has put the state into it."""
+    """What the core is told, once `put_back` has put the state into it."""
     match step.what:
         case What.ARRIVES:
             crowd = abstraction.scene.crowds[step.of]
@@ -164,19 +164,21 @@ def event_of(abstraction: Abstraction, frame: Frame, step: Step) -> ev.Event:
         case What.STOPPED:
             return ev.ServerStopped(group=abstraction.groups[step.of])
         case What.ASKED:
-            return _asked(abstraction.scene.operations[step.of], len(frame.unloads))
+            return _asked(abstraction, abstraction.scene.operations[step.of], ev.AskerId(len(frame.unloads)))
         case What.TIME:
             return ev.TimePassed()
         case _:
             assert_never(step.what)
 
 
-def _asked(operation: Operation, askers: int) -> ev.Event:
-    asker = ev.AskerId(askers)
+def _asked(abstraction: Abstraction, operation: Operation, asker: ev.AskerId) -> ev.Event:
     match operation.wish:
         case Wish.UNLOAD | Wish.UNLOAD_KEEPING:
             keep = operation.wish is Wish.UNLOAD_KEEPING
             return ev.UnloadAsked(asker=asker, models=operation.models, keep_waiting=keep)
+        case Wish.CHANGE:
+            changed, restart = abstraction.in_force[-1], abstraction.scene.restart
+            return ev.SettingsChanged(asker=asker, settings=changed, restart=restart)
         case Wish.PRELOAD:
             return ev.PreloadAsked(models=operation.models)
         case Wish.SHUTDOWN:

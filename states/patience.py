@@ -32,9 +32,12 @@ class Patience:
             tickets = [ticket for _, _, ticket in model.line.ranked]
             if tickets:
                 first[model.id] = min(tickets, key=lambda ticket: (self.rank(ticket, world.clock), ticket.number))
-        absent = [ticket for ticket in first.values() if ticket.model not in world.residents]
+        claiming = {*first} - world.residents.keys() - world.leaving.keys()
+        absent = [ticket for name, ticket in first.items() if name in claiming]
         for ticket in first.values():
             there = ticket.model in world.residents
+            if ticket.model in world.leaving and not there:
+                continue  # it claims nothing before nothing is left of its server
             if not (self._has_to_wait if there else self._claim_has_to_wait)(ticket, absent, world):
                 yield f"ticket {ticket.id} for {ticket.model} waits for nothing"
         yield from self._debounce(absent, world)
@@ -45,7 +48,12 @@ class Patience:
 
     def displaces(self, wanted: ModelId, model: ModelId, world: World) -> bool:
         """Whether `model` is in the way of `wanted`, as things are."""
-        return self._policy.displaces(wanted, model, world.residents)
+        return model in world.leaving or self._policy.displaces(wanted, model, _staying(world))
+
+    def victims(self, wanted: ModelId, world: World) -> list[ModelId]:
+        """Who has to leave for `wanted`; what leaves for a change of the configuration is in everybody's way."""
+        leaving = [model for model in world.residents if model in world.leaving]
+        return [*leaving, *self._policy.victims(wanted, _staying(world))]
 
     def is_held(self, ticket: Ticket, victim: ModelId, world: World) -> bool:
         """Rule 5."""
@@ -67,12 +75,12 @@ class Patience:
         return any(self.displaces(rival.model, model.id, world) for rival in rivals)
 
     def _claim_has_to_wait(self, ticket: Ticket, absent: list[Ticket], world: World) -> bool:
-        victims = self._policy.victims(ticket.model, world.residents)
+        victims = self.victims(ticket.model, world)
         if any(world.models[victim].seated or self.is_held(ticket, victim, world) for victim in victims):
             return True
         stopping = [group.server for group in world.groups.values() if group.state is GroupState.UNLOADING]
-        servers = [server for server in stopping if server is not None]
-        if any(self._policy.in_the_way(ticket.model, world.residents, servers)):
+        servers = [server for server in stopping if server is not None and server not in world.leaving]
+        if len(servers) < len(stopping) or any(self._policy.in_the_way(ticket.model, _staying(world), servers)):
             return True
         mine, needs = self.rank(ticket, world.clock), self._needs(ticket, world)
         return any(
@@ -82,8 +90,7 @@ class Patience:
         )
 
     def _needs(self, ticket: Ticket, world: World) -> set[GroupId]:
-        victims = self._policy.victims(ticket.model, world.residents)
-        return {world.models[name].group.id for name in (ticket.model, *victims)}
+        return {world.models[name].group.id for name in (ticket.model, *self.victims(ticket.model, world))}
 
     def _debounce(self, absent: list[Ticket], world: World) -> Iterator[str]:
         for group in world.groups.values():
@@ -96,3 +103,7 @@ class Patience:
             best = min(rivals, key=lambda rival: (self.rank(rival, world.clock), rival.number))
             if self.passes(best, group.resident, world.clock):
                 yield f"{group.resident} is held against ticket {best.id}, which need not wait for that"
+
+
+def _staying(world: World) -> list[ModelId]:
+    return [model for model in world.residents if model not in world.leaving]

@@ -12,8 +12,8 @@ from .group import Group, GroupLife, GroupState, Signal
 from .happenings import Step, What, event_of
 from .recollection import remember
 from .referee import Referee
-from .residency import policy_of
-from .small_world import SmallWorld, in_order
+from .restoring import put_back
+from .small_world import SmallWorld, all_in_order
 from .visits import Visits
 
 
@@ -54,10 +54,10 @@ class Player:
             scene: whose states it will be put into.
             life: the machine of its groups; None: one of its own.
         """
-        settings = in_order(scene.settings)
-        self.abstraction = Abstraction(scene, settings)
-        self.core = Core(settings, life)
-        self._referee = Referee(settings, policy_of(settings))
+        in_force = all_in_order(*scene.in_force)
+        self.abstraction = Abstraction(scene, *in_force)
+        self.core = Core(in_force[0], life)
+        self._referees = _referees(self.abstraction)
         self._visits = Visits(self.abstraction)
         self._before = self._entered = remember(self.core.world)
         self._untouched = False
@@ -77,7 +77,7 @@ class Player:
 
     def enter(self, frame: Frame) -> None:
         """Look at a state before the first step out of it."""
-        self.abstraction.put_back(frame, self.core)
+        put_back(self.abstraction, frame, self.core)
         self._entered = remember(self.core.world)
         self._untouched = True
 
@@ -89,7 +89,7 @@ class Player:
         """
         core, abstraction, self.effects = self.core, self.abstraction, []
         if not self._untouched or step.timers:
-            abstraction.put_back(frame, core, step.timers)
+            put_back(abstraction, frame, core, step.timers)
         self._untouched = False
         self.event, self._beyond, self._before = event_of(abstraction, frame, step), frame.beyond, self._entered
         if step.what is not What.TIME:
@@ -117,5 +117,15 @@ class Player:
         """
         world = self.core.world
         invariants.check(self.core, only_derived=True)
-        self._referee.judge(self._before, self.event, self.effects, world)
+        referee = self._referees[self.abstraction.which(world.settings)]
+        referee.judge(self._before, self.event, self.effects, world)
         return self.abstraction.write(world, self._visits.count(self._before, self.event, world, self._beyond))
+
+
+def _referees(abstraction: Abstraction) -> list[Referee]:
+    """One for each settings in force; those that were changed know what has to end for it."""
+    (first, *rest), policies = abstraction.in_force, abstraction.policies
+    homes = [policy.group_of for policy in policies]
+    restart = abstraction.scene.restart
+    moved = restart | {model for model in abstraction.models if homes[0][model] != homes[-1][model]}
+    return [Referee(first, policies[0]), *(Referee(other, policies[-1], moved, restart) for other in rest)]

@@ -63,7 +63,7 @@ def starvation(explored: Explored) -> Starvation | None:
     stay = search.stay()
     if stay is None:
         return None
-    settings = explored.abstraction.settings
+    settings = explored.abstraction.scene.settings
     if settings.strategy is Strategy.FIFO or settings.models[observed.model].max_wait_s > 0:
         raise search.violation(Caught.LIVELOCK, stay, f"a ticket for {observed.model} can wait for ever")
     path, cycle = search.ways(stay)

@@ -44,8 +44,23 @@ class Turn:
 class Referee:
     """Judges every step of one small world."""
 
-    def __init__(self, settings: Settings, policy: Policy) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        moved: frozenset[ModelId] = frozenset(),
+        restart: frozenset[ModelId] = frozenset(),
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: in force after the steps that it judges.
+            policy: theirs.
+            moved: the models whose server had to end when they came into force.
+            restart: those of them whose server is another one since.
+        """
         self._settings = settings
+        self._moved, self._restart = moved, restart
         self._policy = policy
         self._patience = Patience(settings, policy)
         self._displaced_by = {model: policy.displaced_by(model) for model in settings.models}
@@ -63,7 +78,7 @@ class Referee:
         Raises:
             FoulError: it was not.
         """
-        seen, recorded = follow(before.sight, event, effects, self._displaced_by), look(world)
+        seen, recorded = follow(before.sight, event, effects, self._displaced_by, self._moved), look(world)
         if seen != recorded:
             raise FoulError(f"effects and records disagree: {difference(seen, recorded)}")
         seated = [ticket for model in world.models.values() for ticket in model.seated.values()]
@@ -96,7 +111,7 @@ class Referee:
                     pass
         yield from self._arrival(turn)
         yield from _unload(turn)
-        yield from _failures(turn)
+        yield from self._failures(turn)
         yield from self._patience.fouls(turn.world)
 
     # Models
@@ -122,12 +137,14 @@ class Referee:
             yield f"{model} is loaded for nobody"
         if turn.world.shutting_down:
             yield f"{model} is loaded during the shutdown"
+        for other in turn.world.leaving:
+            yield f"{model} is loaded though {other} has not left yet"
 
     def _stop(self, turn: Turn, model: ModelId) -> Iterator[str]:
         """Rules 5, 10, 11 and 12: there is a reason for every stop."""
         before, world = turn.before, turn.world
         loaded, chosen, now = before.loaded.get(model), self._settings.models[model], world.clock
-        if _asked_to_go(turn, model) or (loaded is not None and loaded.closing):
+        if self._asked_to_go(turn, model) or (loaded is not None and loaded.closing):
             return
         there = before.resident | turn.fresh  # several claims may have been committed, one after the other
         fresh = [ticket for ticket in turn.came if ticket.model in turn.fresh]
@@ -159,7 +176,7 @@ class Referee:
         for model in world.models.values():
             for _, _, other in model.line.ranked:
                 outranks = rank(other, now) < mine
-                absent = model.id not in world.residents and model.id not in before.resident
+                absent = model.id not in {*world.residents, *before.resident, *world.leaving}
                 if outranks and absent and self._patience.displaces(other.model, ticket.model, world):
                     yield f"ticket {ticket.id} for {ticket.model} is seated though ticket {other.id} outranks it"
                 if other.model == ticket.model and (rank(other, now), other.number) < (mine, ticket.number):
@@ -191,8 +208,10 @@ class Referee:
         sight = turn.before.sight
         model = sight.waiting.get(effect.ticket) or sight.served[effect.ticket]
         loaded = turn.before.loaded.get(model)
-        cut_off = isinstance(effect, fx.CutSeat) and loaded is not None and loaded.closing
-        if not cut_off and not _asked_to_go(turn, model):
+        is_cut = isinstance(effect, fx.CutSeat)
+        cut_off = is_cut and loaded is not None and loaded.closing
+        keeps = isinstance(turn.event, ev.SettingsChanged) or getattr(turn.event, "keep_waiting", False)
+        if not cut_off and (not self._asked_to_go(turn, model) or (keeps and not is_cut)):
             yield f"ticket {effect.ticket} for {model} is turned away for no reason"
 
     def _arrival(self, turn: Turn) -> Iterator[str]:
@@ -212,6 +231,44 @@ class Referee:
         elif not refused and is_full and any(waiting.id == ticket for waiting in model.line):
             yield f"ticket {ticket} stands in the line of {model.id}, which was full"
 
+    def _failures(self, turn: Turn) -> Iterator[str]:
+        """Rule 12: failures in a row are counted; from the second on a model is given a pause, waited for by nobody."""
+        world = turn.world
+        expected = dict(turn.before.failures)
+        match turn.event:
+            case ev.ServerFailed(group=group):
+                failed, phase = turn.before.sight.servers[group]
+                if phase is not Phase.STOPPING:
+                    expected[failed] += 1
+                    model = world.models[failed]
+                    paused = model.paused_until > world.clock
+                    if paused != (expected[failed] >= _PAUSES_FROM) or (paused and (len(model.line) or model.seated)):
+                        yield f"{failed} failed {expected[failed]} times in a row, and has no pause or one too early"
+            case ev.TicketServed(ticket=ticket) if ticket in turn.before.sight.served:
+                expected[turn.before.sight.served[ticket]] = 0
+            case ev.SettingsChanged():
+                expected.update(dict.fromkeys(self._restart, 0))
+            case _:
+                pass
+        for model in world.models.values():
+            if model.failures != expected[model.id]:
+                yield f"{model.id} failed {expected[model.id]} times in a row; the core says {model.failures}"
+
+    def _asked_to_go(self, turn: Turn, model: ModelId) -> bool:
+        """Whether what happened was that a model is to be unloaded, or of no use any more."""
+        match turn.event:
+            case ev.UnloadAsked(models=models):
+                return model in models
+            case ev.ServerFailed(group=group):
+                # The second failure in a row ends the wait of those in line, too.
+                return turn.before.sight.servers[group][0] == model
+            case ev.SettingsChanged():
+                return model in self._moved
+            case ev.ShutdownAsked() | ev.ShutdownHurried():
+                return True
+            case _:
+                return False
+
 
 def _unload(turn: Turn) -> Iterator[str]:
     """Rule 10: who waits is refused, unless that is not wanted; and the shutdown, after which nobody waits."""
@@ -222,44 +279,8 @@ def _unload(turn: Turn) -> Iterator[str]:
             yield f"ticket {model.line.head.id} still waits for {model.id}, which is unloaded"
 
 
-def _failures(turn: Turn) -> Iterator[str]:
-    """Rule 12: failures in a row are counted; from the second on a model is given a pause, and nobody waits for it."""
-    world = turn.world
-    expected = dict(turn.before.failures)
-    match turn.event:
-        case ev.ServerFailed(group=group):
-            failed, phase = turn.before.sight.servers[group]
-            if phase is not Phase.STOPPING:
-                expected[failed] += 1
-                model = world.models[failed]
-                paused = model.paused_until > world.clock
-                if paused != (expected[failed] >= _PAUSES_FROM) or (paused and (len(model.line) or model.seated)):
-                    yield f"{failed} failed {expected[failed]} times in a row, and a pause is not given as it should be"
-        case ev.TicketServed(ticket=ticket) if ticket in turn.before.sight.served:
-            expected[turn.before.sight.served[ticket]] = 0
-        case _:
-            pass
-    for model in world.models.values():
-        if model.failures != expected[model.id]:
-            yield f"{model.id} failed {expected[model.id]} times in a row; the core says {model.failures}"
-
-
-def _asked_to_go(turn: Turn, model: ModelId) -> bool:
-    """Whether what happened was that a model is to be unloaded, or of no use any more."""
-    match turn.event:
-        case ev.UnloadAsked(models=models):
-            return model in models
-        case ev.ServerFailed(group=group):
-            # The second failure in a row ends the wait of those in line, too.
-            return turn.before.sight.servers[group][0] == model
-        case ev.ShutdownAsked() | ev.ShutdownHurried():
-            return True
-        case _:
-            return False
-
-
 def _absent(world: World) -> Iterable[Ticket]:
     for model in world.models.values():
-        if model.id not in world.residents:
+        if model.id not in world.residents and model.id not in world.leaving:
             for _, _, ticket in model.line.ranked:
                 yield ticket

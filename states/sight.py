@@ -57,7 +57,9 @@ def _phase(state: GroupState) -> Phase:
     return Phase.STOPPING if state is GroupState.UNLOADING else Phase.LOADED
 
 
-def follow(sight: Sight, event: ev.Event, effects: Iterable[Effect], displaced_by: DisplacedBy) -> Sight:
+def follow(
+    sight: Sight, event: ev.Event, effects: Iterable[Effect], displaced_by: DisplacedBy, moved: frozenset[ModelId]
+) -> Sight:
     """Keep count of what is to be done.
 
     Args:
@@ -65,12 +67,13 @@ def follow(sight: Sight, event: ev.Event, effects: Iterable[Effect], displaced_b
         event: what happened.
         effects: what is to be done about it.
         displaced_by: the models that cannot be there while one loads.
+        moved: the models whose server has to end if the configuration is changed now.
 
     Raises:
         FoulError: something that cannot be done.
     """
     seen = Sight(dict(sight.servers), dict(sight.waiting), dict(sight.served), dict(sight.askers))
-    _happened(seen, event)
+    _happened(seen, event, moved)
     for effect in effects:
         match effect:
             case fx.StartServer(group=group, model=model):
@@ -100,7 +103,7 @@ def _starts(seen: Sight, group: GroupId, model: ModelId, displaced_by: Displaced
     seen.servers[group] = model, Phase.LOADING
 
 
-def _happened(seen: Sight, event: ev.Event) -> None:
+def _happened(seen: Sight, event: ev.Event, moved: frozenset[ModelId]) -> None:
     match event:
         case ev.TicketArrived(ticket=ticket, model=model):
             seen.waiting[ticket] = model
@@ -114,10 +117,14 @@ def _happened(seen: Sight, event: ev.Event) -> None:
         case ev.UnloadAsked(asker=asker, models=models):
             there = {model for model, _ in seen.servers.values()}
             seen.askers[asker] = frozenset(models) & there
+        case ev.SettingsChanged(asker=asker):
+            seen.askers[asker] = moved & {model for model, _ in seen.servers.values()}
         case ev.ShutdownAsked(asker=asker):
             seen.askers[asker] = frozenset(model for model, _ in seen.servers.values())
-        case _:
+        case ev.ServerFailed() | ev.PreloadAsked() | ev.ShutdownHurried() | ev.TimePassed():
             pass
+        case _:
+            assert_never(event)
 
 
 def _stops(seen: Sight, event: ev.Event, group: GroupId, model: ModelId) -> None:

@@ -46,6 +46,7 @@ class Wish(Enum):
     SHUTDOWN = "shut down"
     SHUTDOWN_AT_ONCE = "shut down with no time to finish"
     HURRY = "hurry the shutdown"
+    CHANGE = "change the configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,10 @@ class SmallWorld:
     settings: Settings
     crowds: tuple[Crowd, ...]
     operations: tuple[Operation, ...] = ()
+    changed: Settings | None = None
+    """What the settings are changed to by `Wish.CHANGE`: the same models and strategy, `max_wait` and `min_loaded`."""
+    restart: frozenset[ModelId] = frozenset()
+    """The models whose server is another one then."""
     fails: frozenset[ModelId] = frozenset()
     """The models whose loads may fail and whose servers may die, as often as they like."""
     coincidences: int = 2
@@ -77,6 +82,22 @@ class SmallWorld:
             )
         if any(crowd.observed and (crowd.size > 1 or crowd.returns or crowd.leaves) for crowd in self.crowds):
             raise ValueError("who is observed is one client, comes once and stays")
+        if any(operation.wish is Wish.CHANGE for operation in self.operations) and not self._may_change():
+            raise ValueError("a change needs settings with the same models and strategy, max_wait and min_loaded")
+
+    def _may_change(self) -> bool:
+        if self.changed is None or self.changed.strategy is not self.settings.strategy:
+            return False
+        kept = [
+            [(name, of.max_wait_s, of.min_loaded_s) for name, of in settings.models.items()]
+            for settings in (self.settings, self.changed)
+        ]
+        return kept[0] == kept[1]
+
+    @property
+    def in_force(self) -> tuple[Settings, ...]:
+        """The settings, and those that they may be changed to."""
+        return (self.settings,) if self.changed is None else (self.settings, self.changed)
 
     @property
     def observed(self) -> Crowd | None:
@@ -95,13 +116,36 @@ def in_order(settings: Settings) -> Settings:
     `unload_delay` and `ttl` of a model run side by side, and so do the `max_wait` of all models: their order is kept.
     Of every other time only whether it is 0 counts. Under `fifo` holds and deadlines play no part.
     """
-    waits = {model.max_wait_s for model in settings.models.values()}
-    return replace(settings, models={name: _in_order(of, waits, settings) for name, of in settings.models.items()})
+    return all_in_order(settings)[0]
 
 
-def _in_order(model: ModelSettings, waits: Iterable[float], settings: Settings) -> ModelSettings:
-    counts = settings.strategy is Strategy.FIFO_PLUS
-    side_by_side = (model.unload_delay_s, model.ttl_s) if counts else (model.ttl_s,)
+def all_in_order(*in_force: Settings) -> tuple[Settings, ...]:
+    """The same for settings that come into force one after the other, while times run."""
+    counts = in_force[0].strategy is Strategy.FIFO_PLUS
+    waits = {model.max_wait_s for model in in_force[0].models.values()}
+    side_by_side: dict[ModelId, set[float]] = {}
+    for settings in in_force:
+        for name, model in settings.models.items():
+            times = (model.unload_delay_s, model.ttl_s) if counts else (model.ttl_s,)
+            side_by_side.setdefault(name, set()).update(times)
+    return tuple(
+        replace(
+            settings,
+            models={
+                name: _in_order(of, waits, side_by_side[name], counts=counts) for name, of in settings.models.items()
+            },
+        )
+        for settings in in_force
+    )
+
+
+def _in_order(
+    model: ModelSettings,
+    waits: Iterable[float],
+    side_by_side: Iterable[float],
+    *,
+    counts: bool,
+) -> ModelSettings:
     return replace(
         model,
         unload_delay_s=_place(model.unload_delay_s, side_by_side) if counts else 0.0,

@@ -167,7 +167,7 @@ def _asked(event: ev.UnloadAsked | ev.SettingsChanged | ev.PreloadAsked | ev.Shu
         case ev.UnloadAsked(models=models, keep_waiting=keep):
             return f"unload of {', '.join(models)} is asked" + (", whoever waits stays in line" if keep else "")
         case ev.SettingsChanged():
-            return "the settings change"
+            return "the configuration is changed"
         case ev.PreloadAsked(models=models):
             return f"preload of {', '.join(models)} is asked"
         case ev.ShutdownAsked():
@@ -202,7 +202,7 @@ def _idle(abstraction: Abstraction, frame: Frame, number: int) -> str:
     group = frame.groups[number]
     if group.server is None:
         return "time of nobody"
-    chosen = abstraction.settings.models[group.server]
+    chosen = frame.settings.models[group.server]
     ends = abstraction.idle_phases[abstraction.models.index(group.server)][group.idle_phase]
     which = [key for key, time in (("unload_delay", chosen.unload_delay_s), ("ttl", chosen.ttl_s)) if time == ends]
     return f"{' and '.join(which)} of {group.server}"

@@ -49,7 +49,7 @@ class Visits:
             # It waits for a seat: whoever comes beside its model is not in its way.
             return self._abstraction.with_visited(beyond, visited)
         for model in frozenset(world.residents) - before.resident:
-            if world.policy.displaces(ticket.model, model, world.residents):
+            if world.displaces(ticket.model, model):
                 _assert_goes_first(ticket, model, world)
                 if visited & self._bits[model]:
                     raise BoundError(f"{model} is loaded again before overdue ticket {ticket.id} for {ticket.model}")
@@ -62,6 +62,8 @@ class Visits:
                 return sum(self._bits[model] for model in set(models))
             case ev.ServerFailed(group=group):
                 return sum(bit for model, bit in self._bits.items() if world.models[model].group.id == group)
+            case ev.SettingsChanged():
+                return sum(self._bits.values())
             case _:
                 return 0
 

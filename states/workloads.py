@@ -80,18 +80,13 @@ def _thread(cast: Cast, _rng: Rng, _requests: int) -> list[Client]:
 
 
 def _endless(cast: Cast, _rng: Rng, requests: int) -> list[Client]:
-    def late() -> Script:
-        yield Pause(15.0)
-        yield Ask(cast["b"])
+    def busy(place: int) -> Script:
+        """Their first answers come one after the other, and so do all others: some seat is always taken."""
+        asks = [Ask(cast["a"])] * (requests // 4 - 1)
+        return agent([Ask(cast["a"], service_s=float(place)), *asks], 0.0)
 
-    busy = [Client(f"busy {place}", agent([Ask(cast["a"])] * (requests // 4), 0.0)) for place in range(1, 5)]
-
-    def staggered(place: int, client: Client) -> Script:
-        """They take turns: some seat of theirs is always taken."""
-        yield Pause(float(place))
-        yield from client.script
-
-    return [*(Client(each.name, staggered(place, each)) for place, each in enumerate(busy)), Client("late", late())]
+    late = arrivals([(15.0, Ask(cast["b"]))])
+    return [*(Client(f"busy {place}", busy(place)) for place in range(1, 5)), Client("late", late)]
 
 
 _AGENTS: Final = ("explorer", "coder", "orchestrator")

@@ -55,7 +55,7 @@ class _RefusedError(Exception):
 
     def __init__(self, lost: Sequence[_Record], why: OSError) -> None:
         super().__init__(str(why))
-        self.missed: Final = sum(each.missed if isinstance(each, _Restart) else 1 for each in lost)
+        self.lost: Final = lost
 
 
 class Recorder:
@@ -172,16 +172,18 @@ class Recorder:
             await trio.to_thread.run_sync(self._write, records, abandon_on_cancel=True)
         except _RefusedError as error:
             self._warn(str(error))
-            self._missed = error.missed + (self._missed or 0)
+            # What was noted meanwhile follows what is lost, and so is of no use either.
+            self._missed = _events(error.lost) + _events(self._pending) + (self._missed or 0)
+            self._pending.clear()
             self._refused = True
             await self._pause(self._retry_s)
             self._refused = False
             return
         self._is_full = self._parts.is_full
-        missed = sum(record.missed for record in records if isinstance(record, _Restart))
-        if missed:
+        restarts = [record for record in records if isinstance(record, _Restart)]
+        if missed := _events(restarts):
             _LOG.warning("the journal %s goes on: %d records are missing", self._parts.path, missed)
-            self._warned = False
+        self._warned = self._warned and not restarts
 
     async def _pause(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -217,3 +219,8 @@ class Recorder:
             missed=record.missed,
             checkpoint=record.checkpoint,
         )
+
+
+def _events(records: Sequence[_Record]) -> int:
+    """How many events they stand for: an opening for those that were missed before it."""
+    return sum(record.missed if isinstance(record, _Restart) else 1 for record in records)

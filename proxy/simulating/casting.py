@@ -32,6 +32,8 @@ def cast_of(workload: Workload, config: Config, chosen: Mapping[str, str]) -> di
     left = [model for model in config.models if model not in cast.values()]
     left.sort(key=lambda model: -config.settings.models[model].priority)
     open_roles = [role for role in roles if role not in cast]
+    if len(open_roles) > len(left):  # who was chosen for one role may play another
+        left += [model for model in config.models if model in [cast[role] for role in chosen]]
     if len(open_roles) > len(left):
         models = f"{len(config.models)} model{'s' if len(config.models) > 1 else ''}"
         raise ValueError(

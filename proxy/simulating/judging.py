@@ -52,9 +52,7 @@ def judge(played: Sequence[Played], settings: Settings, servers: Servers) -> lis
     for each in played:
         instance = instance_of(each.record, settings, servers)
         if instance is None:
-            raise ValueError(
-                "--optimum: it is known only for models that all displace each other, as in one swap group"
-            )
+            raise ValueError("--optimum: it is known only where all models displace each other, as in one swap group")
         instances.append(instance)
     known: dict[tuple[Job, ...], tuple[Bound, ...]] = {}
     judged = []

@@ -202,7 +202,7 @@ def _explored(found: Verdict) -> Iterator[str]:
         yield from _paragraph("Nothing: no model is in another one's way.")
         return
     what = (
-        f"{_count(findings.worlds, 'small world')} of two or three of these models: one request waits, two clients of"
+        f"{_count(findings.worlds, 'small world')} of up to three of these models: one request waits, two clients of"
         " each other model come again and again, in every order of events"
     )
     if findings.is_finished:
@@ -217,9 +217,9 @@ def _explored(found: Verdict) -> Iterator[str]:
         yield from _paragraph(
             f"No deadlock, and every rule and bound holds. Seen to wait without bound: {_names(waiters)}."
         )
-    for violation in findings.violations:
+    for told in dict.fromkeys(map(str, findings.violations)):
         yield from _paragraph("This should never happen; it is a mistake of trio-swap, please report it:")
-        for line in str(violation).splitlines():
+        for line in told.splitlines():
             yield from wrap(line, WIDTH, initial_indent="    ", subsequent_indent="      ")
 
 

@@ -79,13 +79,18 @@ def lines() -> Iterator[str]:
 
 def _figures(played: Played) -> str:
     found = played.outcome
-    return f"{len(found.loads) - 1}, {found.all_waits.mean_s * _counted(played):.2f} s"
+    return f"{len(found.loads) - 1}, {mean_wait_s(played):.2f} s"
+
+
+def mean_wait_s(played: Played) -> float:
+    """Of all requests but the one that left a model loaded."""
+    return played.outcome.all_waits.mean_s * _counted(played)
 
 
 def _counted(played: Played) -> float:
     """What to multiply a mean with, so that the request that left a model loaded does not count; it did not wait."""
     count = played.outcome.all_waits.count
-    return 1.0 if played.outcome.all_waits.count % 10 == 0 else count / (count - 1)
+    return 1.0 if count % 10 == 0 else count / (count - 1)
 
 
 if __name__ == "__main__":

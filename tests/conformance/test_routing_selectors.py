@@ -116,3 +116,14 @@ async def test_a_peer_that_is_down_is_left_out(tmp_path: Path, autojump_clock: M
     async with routing(tmp_path, *parts) as it:
         assert await it.ask("s") == "peer_down"
         assert await it.ask("s") == "small"
+
+
+async def test_a_model_that_waits_for_another_to_stop_counts_as_starting(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """2.9: whose turn it is next, not who is on the way out."""
+    async with routing(tmp_path, selector("s", "warm", "both-a", "large")) as it, trio.open_nursery() as nursery:
+        await it.ask("small")
+        nursery.start_soon(it.ask, "large")
+        await trio.sleep(0.2)  # small takes 0.5 s to stop
+        assert await it.ask("s") == "large"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf
@@ -16,7 +17,7 @@ from states.settings import ModelId
 from states.simulation import Durations, Servers
 from states.workloads import WORKLOADS
 
-from .fake_fleet import PROXY_PORT, Behaviour, Stage, stage, table
+from .fake_fleet import PROXY_PORT, Behaviour, stage, table
 from .journals import MemoryJournal
 
 SERVERS = Servers(
@@ -25,11 +26,11 @@ SERVERS = Servers(
     service=Durations(usual_s=4.3, of={ModelId("m1"): 2.9}),
 )
 KEYS = (
-    "priority = 1\nmax_wait = 90\nconcurrency = 2",
-    "priority = 3\nunload_delay = 5\nconcurrency = 3",
-    "priority = 2\nunload_delay = 3\nmin_loaded = 8\nttl = 900\nmax_wait = 60",
+    "priority = 1\nmax_wait = 90\nconcurrency = 2\nunload_timeout = 300",
+    "priority = 3\nunload_delay = 5\nconcurrency = 3\nunload_timeout = 300",
+    "priority = 2\nunload_delay = 3\nmin_loaded = 8\nttl = 900\nmax_wait = 60\nunload_timeout = 300",
 )
-"""Of three models: holds, a ttl, bounds and few seats."""
+"""Of three models: holds, a ttl, bounds and few seats. A reload cuts nobody off: the longest answer takes 78 s."""
 MODELS = {ModelId(f"m{number}"): table(f"m{number}", keys) for number, keys in enumerate(KEYS)}
 TABLES = "".join(MODELS.values())
 
@@ -83,8 +84,9 @@ def _stretched(step: Step, rng: Random) -> Step:
 class Player:
     """Plays clients against a stage."""
 
-    def __init__(self, scene: Stage, http: httpx.AsyncClient, nursery: trio.Nursery) -> None:
-        self._scene, self._http, self._nursery = scene, http, nursery
+    def __init__(self, http: httpx.AsyncClient, nursery: trio.Nursery, fates: Counter[Fate]) -> None:
+        """Ask through `http`, and count how requests end."""
+        self._http, self._nursery, self._fates = http, nursery, fates
         self._ended: dict[Client, trio.Event] = {}
 
     def start(self, clients: Iterable[Client]) -> None:
@@ -119,7 +121,9 @@ class Player:
         body: dict[str, object] = {"model": ask.model}
         body["service_s"] = SERVERS.service.of_model(ask.model) if ask.service_s is None else ask.service_s
         response = await self._http.post("/v1/chat/completions", json=body)
-        return Fate.SERVED if response.status_code == httpx.codes.OK else Fate.REFUSED
+        fate = Fate.SERVED if response.status_code == httpx.codes.OK else Fate.REFUSED
+        self._fates[fate] += 1
+        return fate
 
 
 def behaviours() -> Mapping[str, Behaviour]:
@@ -136,6 +140,6 @@ async def play(
     journal = MemoryJournal()
     async with stage(folder, tables, servers or behaviours(), journal=journal) as scene:
         async with scene.network.client(PROXY_PORT) as http, trio.open_nursery() as nursery:
-            Player(scene, http, nursery).start(clients)
+            Player(http, nursery, Counter()).start(clients)
         loads = list(scene.fleet.loads)
     return journal, loads

@@ -47,7 +47,8 @@ def test_help_names_every_verb_and_shows_how_to_begin(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    "verb", ["serve", "init", "check", "verify", "schema", "diagram", "replay", "top", "demo-model", "completion"]
+    "verb",
+    ["serve", "init", "check", "verify", "schema", "diagram", "simulate", "replay", "top", "demo-model", "completion"],
 )
 def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(verb, "--help") == 0
@@ -206,6 +207,7 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
         ("schema",),
         ("serve", "--help"),
         ("diagram", "--help"),
+        ("simulate", "--help"),
         ("top", "--help"),
     ],
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -9,13 +13,17 @@ import pytest
 import trio
 import trio.testing
 
+from proxy.app import Proxy
 from proxy.config import load_config
 from proxy.journal.playback import replay
+from states.clients import Fate
 from states.core import Core
 from states.retelling import Retelling
+from states.settings import ModelId
 from states.simulation import Record, Request, Simulation
 
-from .hours import SERVERS, TABLES, clients_of, play, without_ties
+from .fake_fleet import PROXY_PORT, stage, table
+from .hours import KEYS, SERVERS, TABLES, Player, behaviours, clients_of, play, without_ties
 from .journals import MemoryJournal
 
 WORKLOADS = {
@@ -29,6 +37,7 @@ WORKLOADS = {
     "mix": 300,
 }
 """By name, with about how many requests."""
+APART = '[groups.apart]\nmembers = ["m0"]\nexclusive = false\n'
 
 
 @pytest.fixture
@@ -94,6 +103,45 @@ async def test_where_things_tie_the_journal_replays(
     """As they ship, the workloads are full of round numbers."""
     journal, loads = await play(tmp_path, clients_of(workload, 1, 60))
     assert retold(journal, tmp_path / "journal.jsonl").loads == loads
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """A reload sets the log up anew; here it stays as it is."""
+    logger = logging.getLogger("trio_swap")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+async def test_a_reload_every_few_seconds_of_many_hours_loses_no_request_and_replays(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, quiet: None
+) -> None:
+    journal, fates = MemoryJournal(), Counter[Fate]()
+    configs = []
+    for number in range(3):
+        file = tmp_path / f"{number}.toml"
+        turned = [table(f"m{place}", KEYS[(place + number) % 3]) for place in range(3)]
+        file.write_text("".join(turned) + ("", APART)[number == 2])
+        configs.append(load_config(file))
+
+    async def reload(proxy: Proxy) -> None:
+        for number in count():
+            await trio.sleep(7.3)
+            changing = frozenset({ModelId(f"m{number % 3}")} if number % 50 == 0 else ())
+            ended = proxy.reconfigure(configs[number % 3], changing)
+            await ended.wait()
+            proxy.close_groups()
+
+    async with stage(tmp_path, TABLES, behaviours(), journal=journal) as scene, trio.open_nursery() as reloads:
+        reloads.start_soon(reload, scene.proxy)
+        async with scene.network.client(PROXY_PORT) as http, trio.open_nursery() as nursery:
+            Player(http, nursery, fates).start(clients_of("agents", 1, 100))
+        reloads.cancel_scope.cancel()
+    assert fates.keys() == {Fate.SERVED}
+    record = retold(journal, tmp_path / "journal.jsonl")
+    assert len(record.requests) == fates.total()
+    assert sum(b'"SettingsChanged"' in line for line in journal.lines) > 500
 
 
 @pytest.mark.parametrize("workload", ["story", "thread", "mix"])

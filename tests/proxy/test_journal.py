@@ -23,6 +23,7 @@ from states.checkpoint import checkpoint
 from states.core import Core
 from states.errors import CoreError
 from states.settings import ModelId, ModelSettings, Settings, TicketId
+from tests.live.conditions import until
 from tests.states.test_hostile_world import HostileWorld
 
 A = ModelId("a")
@@ -171,6 +172,14 @@ class Scene:
             self.feed(ev.ServerReady(group=self.core.world.models[A].group.id))
         self.feed(ev.TicketServed(ticket=TicketId(self.tickets)))
 
+    async def taken(self) -> None:
+        """Wait until what was noted is in the hands of a thread."""
+        await until(lambda: not self.recorder._pending)
+
+    async def refused(self) -> None:
+        """Wait until the disk has refused, and may be asked again."""
+        await until(lambda: self.recorder._missed is not None and not self.recorder._refused)
+
     def serve_in_turns(self, turns: int) -> None:
         """Twenty requests at a time, each time until they are written."""
         for _ in range(turns):
@@ -249,11 +258,11 @@ async def test_a_slow_disk_delays_nobody_and_replay_goes_on_after_the_gap(
     async with scene.recorder.writing():
         for _ in range(3):
             scene.serve()
-        await trio.sleep(0.2)
+        await scene.taken()
         for _ in range(50):
             scene.serve()  # no await: nobody waits
         SlowDisk.gate.set()
-        await trio.sleep(0.3)
+        await scene.taken()
         for _ in range(3):
             scene.serve()
     assert "is not complete: the disk is too slow for it" in caplog.text
@@ -264,6 +273,38 @@ async def test_a_slow_disk_delays_nobody_and_replay_goes_on_after_the_gap(
     assert replayed.difference is None
 
 
+class SlowlyFullDisk(SlowDisk):
+    """Takes its time, and then nothing; afterwards everything."""
+
+    is_full_now = True
+
+    def write(self, data: bytes | bytearray) -> None:
+        super().write(data)
+        if self.is_full_now:
+            os.ftruncate(self._file, 0)
+            self._bytes = 0
+            self.is_full_now = False
+            raise OSError(28, "No space left on device")
+
+
+async def test_what_is_noted_while_the_disk_refuses_is_missing_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(tmp_path, retry_s=0.01)
+    SlowlyFullDisk.gate = trio.Event()
+    monkeypatch.setattr(scene.parts, "__class__", SlowlyFullDisk)
+    async with scene.recorder.writing():
+        scene.serve()
+        await scene.taken()
+        scene.serve()
+        SlowlyFullDisk.gate.set()
+        await scene.refused()
+        scene.serve()
+    replayed = replay(scene.path)
+    assert (replayed.difference, replayed.first.missed + replayed.events) == (None, 7)
+    assert replayed.first.missed >= 5
+
+
 async def test_a_full_disk_ends_nothing_and_what_was_missed_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,12 +313,12 @@ async def test_a_full_disk_ends_nothing_and_what_was_missed_is_said(
     scene = Scene(tmp_path, retry_s=0.05)
     async with scene.recorder.writing():
         scene.serve()
-        await trio.sleep(0.3)
+        await scene.refused()
         scene.serve()
+        await scene.refused()
         # There is room again, and it is another file: as if the disk had been cleared.
         (tmp_path / "j").unlink()
         scene.parts._open()
-        await trio.sleep(0.3)
         scene.serve()
     assert caplog.text.count("is not complete") == 1
     assert "No space left on device" in caplog.text
@@ -291,13 +332,13 @@ async def test_what_a_full_disk_takes_of_a_line_is_taken_back(tmp_path: Path) ->
     scene = Scene(tmp_path, retry_s=0.01)
     async with scene.recorder.writing():
         scene.serve()
-        await trio.sleep(0.3)
+        await until(lambda: scene.path.stat().st_size)
         whole = scene.path.read_bytes()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, hard))
         try:
             scene.serve()
-            await trio.sleep(0.3)
+            await scene.refused()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert scene.path.read_bytes() == whole
@@ -312,7 +353,7 @@ async def test_a_mistake_in_writing_ends_the_journal_and_nothing_else(
     async with scene.recorder.writing():
         scene.serve()
         scene.recorder.note(object(), [object()], 9.0)  # type: ignore[arg-type, list-item]
-        await trio.sleep(0.3)
+        await until(lambda: "ends here" in caplog.text)
         scene.serve()
     assert "ends here, please report this" in caplog.text
     assert not scene.recorder._pending

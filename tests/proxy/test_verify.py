@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
@@ -31,6 +33,15 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config.toml"
 
 
+@pytest.fixture(scope="module")
+def of_the_root() -> str:
+    """What is said of the root configuration: exploring it takes seconds, so it is asked once."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["verify", str(EXAMPLE), *LONG_ENOUGH]) == 0
+    return said.getvalue()
+
+
 def verify(*words: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
     assert main(["verify", *words]) == code
     ended = capsys.readouterr()
@@ -47,8 +58,8 @@ def models(**settings: str) -> str:
     return "\n".join(f"[models.{name}]\n{CMD}\n{lines}\n" for name, lines in settings.items())
 
 
-def test_nobody_starves_under_the_root_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = verify(str(EXAMPLE), *LONG_ENOUGH, capsys=capsys)
+def test_nobody_starves_under_the_root_configuration(of_the_root: str) -> None:
+    shown = of_the_root
     assert "Nobody, as long as every request ends." in shown
     assert "orchestrator, explorer and coder: 5m + 4 x (101 S + 2m10s) = 13m40s + 404 S" in shown
     assert "one at a time: orchestrator, explorer and coder" in shown
@@ -206,6 +217,19 @@ def test_progress_is_told_while_worlds_are_explored() -> None:
     assert {every for _, every, _ in told} == {len(worlds)}
 
 
+def test_who_interrupts_the_exploring_is_told_what_was_seen() -> None:
+    worlds, looks = list(excerpts(Contention(_two()))), iter(range(100))
+
+    def interrupted() -> bool:
+        if next(looks) == 1:
+            raise KeyboardInterrupt
+        return False
+
+    found = explore_all(worlds, most=10_000, is_late=interrupted, progress=None)
+    assert (found.done, found.is_finished) == (1, False)
+    assert found.states > 0
+
+
 def test_what_the_contract_rules_out_is_a_mistake_of_ours() -> None:
     config = load_config(str(EXAMPLE))
     contention = Contention(config.settings)
@@ -226,3 +250,24 @@ def _two() -> Settings:
 )
 def test_a_duration_is_written_as_a_file_writes_it(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def blocks(language: str) -> list[str]:
+    """Of the section about this verb on its page."""
+    section = PAGE.read_text().split("## Your own configuration\n")[1].split("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+def counted(shown: str) -> str:
+    """How many states there are is for `test_exploration` to say."""
+    return re.sub(r"[\d,]+ states", "N states", plain(shown))
+
+
+def test_the_page_shows_what_is_said_of_the_root_configuration(of_the_root: str) -> None:
+    assert counted(blocks("text")[0]) == counted(of_the_root.replace(str(EXAMPLE), "config.toml"))
+
+
+def test_the_page_shows_what_is_said_of_its_own_configuration(write: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write.with_name("night.toml").write_text(blocks("toml")[0])
+    shown = verify("night.toml", "--story", *LONG_ENOUGH, capsys=capsys, code=1)
+    assert counted(blocks("text")[1]) == counted(shown)

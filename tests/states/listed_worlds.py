@@ -127,6 +127,7 @@ def asked(wish: Wish, names: str = "", times: int = 1) -> Operation:
 _TWO_GROUPS = {"g": group("ab"), "h": group("c")}
 _BESIDE = {"g": group("ab", swap=False)}
 _KEPT = {"g": group("a", persistent=True), "h": group("bc")}
+_ASIDE = {"g": group("a", exclusive=False), "h": group("b")}
 _LENIENT = {"g": group("ab", exclusive=False), "h": group("c")}
 
 LISTED = (
@@ -248,7 +249,7 @@ LISTED = (
     ),
     Listed(
         name="matrix",
-        about="any two of three models may be there together, one is dear: who has to leave depends on who is there; `ttl`",
+        about="any two of three models may be there together: who has to leave depends on who is there; `ttl`",
         scene=SmallWorld(
             settings=settings(
                 matrix=sets("b & c | a & b | a & c", c=9),
@@ -345,6 +346,48 @@ LISTED = (
         ),
         states=929,
         steps=2_899,
+    ),
+    Listed(
+        name="change-settings",
+        about="the configuration is changed: a model restarts, priorities, holds, a `ttl` and seats are others at once",
+        scene=SmallWorld(
+            settings=settings(
+                a=model(max_wait_s=10, unload_delay_s=5, concurrency=2), b=model(priority=1), c=model(max_wait_s=10)
+            ),
+            changed=settings(a=model(max_wait_s=10, priority=2), b=model(ttl_s=3), c=model(max_wait_s=10)),
+            restart=models("b"),
+            fails=models("b"),
+            crowds=once("aa", "b", "c"),
+            operations=(asked(Wish.CHANGE),),
+        ),
+        states=2_503,
+        steps=11_540,
+    ),
+    Listed(
+        name="change-groups",
+        about="the configuration is changed: two models that displaced each other no more do; loads may fail",
+        scene=SmallWorld(
+            settings=settings(a=model(max_wait_s=10, unload_delay_s=5), b=model(), c=model(max_wait_s=10)),
+            changed=settings(_BESIDE, a=model(max_wait_s=10, unload_delay_s=5), b=model(), c=model(max_wait_s=10)),
+            crowds=once("aa", "b", "c"),
+            operations=(asked(Wish.CHANGE),),
+            fails=models("a"),
+        ),
+        states=3_537,
+        steps=16_681,
+    ),
+    Listed(
+        name="change-beside",
+        about="the configuration is changed: a model restarts, and clients of one beside it do not wait for that",
+        scene=SmallWorld(
+            settings=settings(_ASIDE, a=model(unload_delay_s=5), b=model(max_wait_s=10)),
+            changed=settings(_ASIDE, a=model(unload_delay_s=5), b=model(max_wait_s=10)),
+            restart=models("b"),
+            crowds=once("aa", "bb"),
+            operations=(asked(Wish.CHANGE),),
+        ),
+        states=1_340,
+        steps=6_019,
     ),
     Listed(
         name="endless-swap",
@@ -488,6 +531,20 @@ LISTED = (
         steps=10_837,
     ),
     Listed(
+        name="endless-change",
+        about="clients without end, deadlines, and a change of the configuration that restarts or moves every model",
+        scene=SmallWorld(
+            settings=settings(a=model(max_wait_s=10, unload_delay_s=5), b=model(max_wait_s=10)),
+            changed=settings({"g": group("b")}, a=model(max_wait_s=10), b=model(max_wait_s=10, priority=1)),
+            restart=models("a"),
+            crowds=ever("a", "b"),
+            operations=(asked(Wish.CHANGE),),
+        ),
+        observed="ab",
+        states=2_591,
+        steps=10_798,
+    ),
+    Listed(
         name="endless-ttl",
         about="clients without end, deadlines, a `ttl` on either side of the hold, and `min_loaded`",
         scene=SmallWorld(
@@ -561,8 +618,8 @@ DEEP = (
             crowds=ever("a", "b", "c"),
         ),
         observed="abc",
-        states=0,
-        steps=0,
+        states=20_154,
+        steps=96_184,
     ),
     Listed(
         name="deep-beside",
@@ -572,8 +629,9 @@ DEEP = (
             crowds=ever("a", "b", "c"),
         ),
         observed="abc",
-        states=0,
-        steps=0,
+        states=12_953,
+        steps=65_148,
+        starves="b by a, c",
     ),
     Listed(
         name="deep-exclusive",
@@ -588,8 +646,8 @@ DEEP = (
             crowds=ever("a", "b", "c"),
         ),
         observed="abc",
-        states=0,
-        steps=0,
+        states=18_550,
+        steps=91_164,
     ),
     Listed(
         name="deep-persistent",
@@ -604,8 +662,9 @@ DEEP = (
             crowds=ever("a", "b", "c"),
         ),
         observed="abc",
-        states=0,
-        steps=0,
+        states=14_455,
+        steps=73_608,
+        starves="b by a, c",
     ),
     Listed(
         name="deep-failures",
@@ -616,8 +675,8 @@ DEEP = (
             fails=models("ab"),
         ),
         observed="ab",
-        states=0,
-        steps=0,
+        states=37_731,
+        steps=197_807,
     ),
     Listed(
         name="deep-queue",
@@ -627,8 +686,8 @@ DEEP = (
             crowds=ever("aaa", "b"),
         ),
         observed="ab",
-        states=0,
-        steps=0,
+        states=15_353,
+        steps=85_978,
     ),
     Listed(
         name="deep-matrix",

@@ -7,14 +7,14 @@ Each breaks one function, on one world of `listed_worlds` or a small one of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any, NamedTuple
 
 import pytest
 
+from states import core, scheduler
 from states import events as ev
-from states import scheduler
 from states.core import Core
 from states.effects import RefusalCode
 from states.exploration import Caught, ViolationError, explore
@@ -22,6 +22,7 @@ from states.group import Group, GroupMachine, GroupState, Pressure, Signal
 from states.moves import Moves
 from states.promises import assert_ends, starvation
 from states.reasons import Held, InFlight, Outranked, Stopping
+from states.reconfiguring import reconfigure
 from states.waiting import Line, Rank, Ticket
 from states.world import Model, World
 
@@ -355,6 +356,48 @@ def _nobody_looks_again_after_a_ttl(patch: Patch) -> None:
     patch(Core, "_expire", once)
 
 
+# Changes of the configuration
+
+
+def _leaving_in_nobodys_way(patch: Patch) -> None:
+    def only_policy(self: World, wanted: Any) -> Iterator[Any]:
+        servers = [group.server for group in self.stopping.values() if group.server is not None]
+        return self.policy.in_the_way(wanted, self._staying(), servers)
+
+    patch(World, "in_the_way", only_policy)
+
+
+def _leaving_claims(patch: Patch) -> None:
+    def everybody(self: World) -> list[Ticket]:
+        heads = [model.line.head for model in self.waiting.values() if not model.resident]
+        return sorted(heads, key=lambda head: (head.rank, head.number))
+
+    patch(World, "contenders", everybody)
+
+
+def _changed_line_refused(patch: Patch) -> None:
+    gone = core.gone
+
+    def and_refuse(world: World, moves: Moves, event: ev.SettingsChanged) -> list[Model]:
+        ended = reconfigure(world, moves, event)
+        for model in ended:
+            moves.refuse_line(model, gone(model.id))
+        return ended
+
+    patch(core, "reconfigure", and_refuse)
+
+
+def _failures_kept_over_a_restart(patch: Patch) -> None:
+    def unforgiving(world: World, moves: Moves, event: ev.SettingsChanged) -> list[Model]:
+        failures = {model.id: model.failures for model in world.models.values()}
+        ended = reconfigure(world, moves, event)
+        for model in world.models.values():
+            model.failures = failures[model.id]
+        return ended
+
+    patch(core, "reconfigure", unforgiving)
+
+
 # Servers, unloads, preloads
 
 
@@ -582,5 +625,29 @@ MUTATIONS = (
         "matrix",
         Caught.REFEREE,
         9,
+    ),
+    Mutation(
+        _leaving_in_nobodys_way,
+        "what leaves for a change of the configuration is in nobody's way",
+        "change-groups",
+        Caught.REFEREE,
+        3,
+    ),
+    Mutation(
+        _leaving_claims,
+        "what leaves for a change of the configuration claims a load meanwhile",
+        "change-beside",
+        Caught.INVARIANT,
+        3,
+    ),
+    Mutation(
+        _changed_line_refused, "who waits for a model that restarts is refused", "change-settings", Caught.REFEREE, 2
+    ),
+    Mutation(
+        _failures_kept_over_a_restart,
+        "a model that is started with another command keeps its failures",
+        "change-settings",
+        Caught.REFEREE,
+        3,
     ),
 )

@@ -16,9 +16,9 @@ from states.frames import SLOTS
 from states.group import GroupMachine, GroupState, Signal
 from states.happenings import Step, What, event_of, steps
 from states.promises import starvation
-from states.storytelling import retell
 from states.settings import ModelId, TicketId
 from states.small_world import Crowd, SmallWorld
+from states.storytelling import retell
 
 from .listed_worlds import ALL, DEEP, LISTED, Listed, ever, find, model, once, settings
 
@@ -50,20 +50,32 @@ def _transitions() -> Iterator[tuple[GroupState, Signal, GroupState]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["unload", "ttl", "fifo", "two-groups", "preload", "endless-failures", "endless-seats"]
+    "name",
+    [
+        "unload",
+        "ttl",
+        "fifo",
+        "two-groups",
+        "preload",
+        "matrix",
+        "change-settings",
+        "change-groups",
+        "endless-failures",
+    ],
 )
 def test_what_a_core_does_in_real_time_was_explored(name: str) -> None:
     """The times of exploration are only an order: nothing that real ones lead to may be missing."""
     for explored in find(name).graphs:
         known = set(explored.states)
-        for seed in range(20):
+        for seed in range(10):
             for state in _lived(explored.abstraction.scene, Random(seed)):
                 assert state in known, f"seed {seed}"
 
 
 def _lived(scene: SmallWorld, rng: Random) -> Iterator[bytes]:
     """The states that one core goes through, its times being random numbers."""
-    abstraction, core, now, passed_s = Abstraction(scene, scene.settings), Core(scene.settings), 0.0, 0.0
+    abstraction, core = Abstraction(scene, *scene.in_force), Core(scene.settings)
+    now, passed_s = 0.0, 0.0
     core.handle(ev.TimePassed(), now)
     state = abstraction.write(core.world, abstraction.beyond_at_first())
     for asker in range(100):
@@ -98,7 +110,7 @@ def _happens(abstraction: Abstraction, core: Core, state: bytes, step: Step, ask
         case ev.TicketServed(ticket=ticket) | ev.TicketLeft(ticket=ticket):
             crowd = [of for of in there if of // SLOTS == ticket // SLOTS]
             event = replace(event, ticket=crowd[ticket % SLOTS])
-        case ev.UnloadAsked() | ev.ShutdownAsked():
+        case ev.UnloadAsked() | ev.SettingsChanged() | ev.ShutdownAsked():
             event = replace(event, asker=ev.AskerId(asker))
         case _:
             pass
