@@ -256,6 +256,8 @@ def _announce(config: Config, listeners: list[socket.socket]) -> None:
     for listener in listeners:
         address = address_of(listener)
         _LOG.info("listening on %s", address if address.startswith("unix:") else f"http://{address}")
+    for note in config.notes:
+        _LOG.warning("%s:%d: %s", note.file, note.line, note.message)
     for address in config.unprotected:
         _LOG.warning("%s can be reached from the network and asks for no key: set server.api_keys", address)
     _LOG.info("%d models: %s", len(config.models), ", ".join(config.models))

@@ -30,6 +30,7 @@ exit codes: 0; 1 something went wrong while running; 2 wrong usage or configurat
 VERBS: Final = {
     "serve": ("serve", "serve the models of a configuration file"),
     "init": ("init", "write a first configuration from the models and GPUs that are on this machine"),
+    "import": ("import_file", "write a llama-swap file as one of ours"),
     "check": ("check", "say what is wrong with a configuration file, or what it means"),
     "verify": ("verify", "say what can happen under a configuration: who can wait for ever, and how long others wait"),
     "schema": ("print_schema", "write a JSON Schema of the configuration file, for editors"),

@@ -8,7 +8,7 @@ from typing import Final
 from proxy.config import Config, effective
 from states.residency import policy_of
 
-from .reading_config import CONFIG_HELP, load
+from .reading_config import add_configs, load
 
 DESCRIPTION: Final = """\
 Read a configuration file, say everything that is wrong with it at once, or else
@@ -17,18 +17,19 @@ what loading each model unloads. No server is started."""
 EXAMPLES: Final = """\
 examples:
   trio-swap check config.toml
+  trio-swap check llama-swap.yaml
   trio-swap check config.toml --print > everything.toml"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `check`."""
-    parser.add_argument("config", metavar="CONFIG", help=CONFIG_HELP)
+    add_configs(parser)
     parser.add_argument("--print", action="store_true", help="write the whole configuration, every default filled in")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check, and return the exit code."""
-    config = load(options.config)
+    config = load(*options.config)
     if config is None:
         return 2
     if options.print:
@@ -49,6 +50,9 @@ def _explanation(config: Config) -> list[str]:
         displaced = policy.displaced_by(model)
         victims = [each for each in config.models if each in displaced]
         lines.append(f"loading  {model:<{widest}}  unloads  {', '.join(victims) or 'nothing'}")
+    if config.notes:
+        lines += ["", "What llama-swap reads and nothing here answers to:"]
+        lines += [f"  line {note.line}: {note.message}" for note in config.notes]
     if config.unprotected:
         open_to = ", ".join(config.unprotected)
         lines += ["", f"warning: other machines can reach {open_to} without a key: set server.api_keys"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.config import Config, load_config
 
-from .reading_config import CONFIG_HELP, load
+from .reading_config import add_configs, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ never notice, others drain first, and a file that is wrong changes nothing."""
 EXAMPLES: Final = """\
 examples:
   trio-swap serve config.toml
+  trio-swap serve llama-swap.yaml
   trio-swap serve config.toml --listen 0.0.0.0:9000
   trio-swap serve config.toml --listen 127.0.0.1:9000 --listen unix:/tmp/swap.sock
   trio-swap serve config.toml --journal swap.jsonl     then: trio-swap replay swap.jsonl
@@ -42,7 +43,7 @@ _JOURNAL_FILES: Final = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `serve`."""
-    parser.add_argument("config", metavar="CONFIG", help=CONFIG_HELP)
+    add_configs(parser)
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         why = "it needs sessions, process groups and signals. WSL has them."
         print(f"trio-swap: trio-swap does not run on Windows: {why}", file=sys.stderr)
         return 1
-    config = load(options.config)
+    config = load(*options.config)
     if config is None:
         return 2
     from proxy.app import serve
@@ -96,7 +97,7 @@ def _journal(options: argparse.Namespace) -> Callable[[], Parts] | None:
 
 
 def _read(options: argparse.Namespace) -> Config:
-    return _listening(load_config(options.config), options)
+    return _listening(load_config(options.config[0], more=options.config[1:]), options)
 
 
 def _listening(config: Config, options: argparse.Namespace) -> Config:

@@ -5,7 +5,7 @@ them; `loading` puts it together; `configuration` is what the rest of the proxy 
 """
 
 from .configuration import Config, ModelConfig
-from .loading import effective, load_config
+from .loading import effective, load_config, load_written
 from .mistakes import ConfigError, Mistake
 
-__all__ = ["Config", "ConfigError", "Mistake", "ModelConfig", "effective", "load_config"]
+__all__ = ["Config", "ConfigError", "Mistake", "ModelConfig", "effective", "load_config", "load_written"]

@@ -56,8 +56,6 @@ def _why_unreadable(file: Path, error: OSError | ValueError) -> str:
     match error:
         case FileNotFoundError():
             return f"there is no such file{_elsewhere(file)}"
-        case IsADirectoryError():
-            return "this is a directory: name the file in it, such as config.toml"
         case NotADirectoryError():
             return "cannot be read: a part of this path is a file, not a directory; correct the path"
         case PermissionError():

@@ -143,12 +143,12 @@ def _filters(into: Translation, ours: KeyPath, path: KeyPath, value: object) -> 
             into.note(here, UNKNOWN)
 
 
-def _set(into: Translation, path: KeyPath, value: object) -> dict[str, object]:
+def _set(into: Translation, path: KeyPath, value: object) -> object:
     table = dict(into.table(path, value))
     if "model" in table:
         del table["model"]
         into.note((*path, "model"), "the model of a request is never set, here as there: see useModelName")
-    return {key: inner for key, inner in table.items() if inner is not None}
+    return without_nulls(into, path, table)
 
 
 def _timeouts(into: Translation, ours: KeyPath, path: KeyPath, value: object) -> None:

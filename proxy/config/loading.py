@@ -39,6 +39,13 @@ def load_config(path: Paths, environment: Mapping[str, str] | None = None, *, mo
     Raises:
         ConfigError: it cannot be used; it carries every mistake, each with its place. Nothing was changed.
     """
+    return load_written(path, environment, more=more)[0]
+
+
+def load_written(
+    path: Paths, environment: Mapping[str, str] | None = None, *, more: Sequence[Paths] = ()
+) -> tuple[Config, Mapping[str, object]]:
+    """Read a configuration, and return with it the file that would say the same in TOML, macros and all."""
     named = [Path(path), *map(Path, more)]
     environment = os.environ if environment is None else environment
     contents = [(file, read(file)) for file in _files(named)]
@@ -50,7 +57,7 @@ def load_config(path: Paths, environment: Mapping[str, str] | None = None, *, mo
         raise ConfigError(str(parts[0].file), mistakes)
     config = build(parts[0].file, tables, environment)
     said = digest_of((file.name, content) for file, content in contents)
-    return replace(config, files=tuple(named), digest=said, notes=_notes(parts))
+    return replace(config, files=tuple(named), digest=said, notes=_notes(parts)), merged.value
 
 
 def effective(config: Config) -> dict[str, object]:

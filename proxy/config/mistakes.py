@@ -61,7 +61,7 @@ class ConfigError(Exception):
         """Every mistake with its place, its line and a caret."""
         report = [line for mistake in self.mistakes for line in shown_at(mistake.file or self.file, mistake)]
         if len(self.mistakes) > 1:
-            names = dict.fromkeys(_printable(mistake.file or self.file) for mistake in self.mistakes)
+            names = dict.fromkeys(printable(mistake.file or self.file) for mistake in self.mistakes)
             report.append(f"{len(self.mistakes)} mistakes in {', '.join(names)}")
         return "\n".join(report)
 
@@ -80,19 +80,19 @@ def dotted(path: Iterable[str | int]) -> str:
 def quoted(text: str) -> str:
     """Return `text` in double quotes, fit for a terminal: control characters escaped, clipped when long."""
     clipped = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
-    return '"' + _printable(clipped.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    return '"' + printable(clipped.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def shown_at(file: str, mistake: Mistake) -> list[str]:
     """Return the lines that show a mistake: its place, its line and a caret."""
     if mistake.line is None or mistake.column is None:
-        return [f"{_printable(file)}: {mistake.message}"]
-    head = f"{_printable(file)}:{mistake.line}:{mistake.column}: {mistake.message}"
+        return [f"{printable(file)}: {mistake.message}"]
+    head = f"{printable(file)}:{mistake.line}:{mistake.column}: {mistake.message}"
     if not mistake.source.strip():
         return [head]
     first = max(0, mistake.column - 1 - WIDEST_LINE * 2 // 3)
     before, meant, after = (
-        _printable(part)
+        printable(part)
         for part in (
             mistake.source[first : mistake.column - 1],
             mistake.source[mistake.column - 1 : min(mistake.column - 1 + mistake.length, first + WIDEST_LINE)],
@@ -103,8 +103,8 @@ def shown_at(file: str, mistake: Mistake) -> list[str]:
     return [head, margin + before + meant + after, " " * 5 + " | " + _blank(before) + "^" * max(1, _width(meant))]
 
 
-def _printable(text: str) -> str:
-    # A file's name and its lines are somebody else's: they must not steer the terminal.
+def printable(text: str) -> str:
+    """Return text of somebody else's fit for a terminal: control characters escaped."""
     text = text.replace("\t", "    ")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 

@@ -35,7 +35,14 @@ def _content(file: Path) -> bytes:
 def spread(files: Iterable[Path]) -> Iterator[Path]:
     """Yield the files, and for a folder the configuration files that lie directly in it, by name."""
     for file in files:
-        if file.is_dir():
+        if _is_folder(file):
             yield from sorted(inner for inner in file.iterdir() if inner.suffix in SUFFIXES and not inner.is_dir())
         else:
             yield file
+
+
+def _is_folder(file: Path) -> bool:
+    try:
+        return file.is_dir()
+    except (OSError, ValueError):  # a name that no file can have: who reads it says so
+        return False

@@ -167,4 +167,24 @@ def stripped(into: Translation, path: KeyPath, value: object) -> object:
 
 def without_nulls(into: Translation, path: KeyPath, value: object) -> object:
     """A mapping without what is null, which TOML cannot say."""
-    return {key: inner for key, inner in into.table(path, value).items() if inner is not None}
+    return {
+        key: sayable(into, (*path, key), inner)
+        for key, inner in into.table(path, value).items()
+        if _is_said(into, (*path, key), inner)
+    }
+
+
+def sayable(into: Translation, path: KeyPath, value: object) -> object:
+    """A value without nulls in it."""
+    if isinstance(value, dict):
+        return without_nulls(into, path, value)
+    if isinstance(value, list):
+        items = list(enumerate(value))
+        return [sayable(into, (*path, i), each) for i, each in items if _is_said(into, (*path, i), each)]
+    return value
+
+
+def _is_said(into: Translation, path: KeyPath, value: object) -> bool:
+    if value is None:
+        into.note(path, "null is left out: TOML cannot say it")
+    return value is not None

@@ -64,7 +64,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
         (),
         ("swap",),
         ("serve",),
-        ("check", "a", "b"),
+        ("diagram", "a"),
         ("verify",),
         ("--verbose",),
         ("serve", "x", "--listen", ":80"),

@@ -507,7 +507,7 @@ def test_what_was_meant_is_said_with_what_is_not_toml(line: str, expected: str, 
         ("none.toml", "none.toml: there is no such file"),
         ("confg.toml", "config.toml?"),
         ("nowhere/config.toml", "nowhere"),
-        (".", "this is a directory: name the file in it, such as config.toml"),
+        ("empty", "there is no .toml, .yaml or .yml file in this folder"),
         ("x\0y", "cannot be read: "),
         ("x" * 5000, "cannot be read: "),
         ("file/below", "cannot be read: a part of this path is a file, not a directory; correct the path"),
@@ -518,6 +518,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(path: str, expected: str,
     (tmp_path / "config.toml").touch()
     (tmp_path / "other.toml").touch()
     (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
     with (tmp_path / "large").open("wb") as large:
         large.truncate(2**24 + 1)
     with pytest.raises(ConfigError) as caught:
