@@ -210,8 +210,10 @@ class Routes:
         entry = find_entry(self._config, name, self.names.profile, states)
         if entry is not None:
             return entry
-        model = self.names.find_model(name)
-        return model_entry(self._config.models[model], is_loaded=model in states)
+        route = self.names.find(name)
+        if route.peer is None:
+            return model_entry(self._config.models[route.model], is_loaded=route.model in states)
+        return find_entry(self._config, f"{route.peer}/{route.model}", self.names.profile, states)
 
     async def _running(self, _question: _Question) -> object:
         return running_view(self._driver.snapshot())

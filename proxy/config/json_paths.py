@@ -9,6 +9,8 @@ from typing import Final
 
 JsonPath = tuple[str, ...]
 
+_MOST_STEPS: Final = 64
+"""No body that servers take is nested so deeply."""
 _LONGEST_NUMBER: Final = 9
 """Digits; a step of more of them is a key, and no list is so long."""
 
@@ -17,22 +19,27 @@ def parse_path(written: str) -> JsonPath:
     """Return the steps of a path, at least one.
 
     Raises:
-        ValueError: a step is empty, or a backslash stands at the end; the message is a clause that says so.
+        ValueError: a step is empty, there are too many, or a backslash stands at the end; the message says so in a
+            clause.
     """
-    steps = [""]
+    steps: list[str] = []
+    step: list[str] = []
     characters = iter(written)
     for character in characters:
         if character == ".":
-            steps.append("")
-        elif character == "\\":
-            escaped = next(characters, None)
-            if escaped is None:
-                raise ValueError("ends with a backslash: write two for one")
-            steps[-1] += escaped
+            steps.append("".join(step))
+            step.clear()
+        elif character != "\\":
+            step.append(character)
+        elif (escaped := next(characters, None)) is not None:
+            step.append(escaped)
         else:
-            steps[-1] += character
+            raise ValueError("ends with a backslash: write two for one")
+    steps.append("".join(step))
     if "" in steps:
         raise ValueError(r"has an empty step: a dot that belongs to a name is written \.")
+    if len(steps) > _MOST_STEPS:
+        raise ValueError(f"has more than {_MOST_STEPS} steps")
     return tuple(steps)
 
 

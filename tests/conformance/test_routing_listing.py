@@ -134,3 +134,4 @@ async def test_a_peers_model_says_whose_it_is(tmp_path: Path, autojump_clock: Mo
         assert (entry["name"], entry["meta"]["llamaswap"]) == ("far: cloud", {"peerID": "far", "type": "peer"})
         assert entry["status"] == {"value": "unloaded"}
         assert "cloud" not in await listed(it)
+        assert (await it.client.get("/v1/models/cloud")).json() == entry

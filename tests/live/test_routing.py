@@ -19,9 +19,10 @@ from tests.proxy.routed import peer, profile, routed, selector
 
 from .conditions import until
 from .played_server import EVENTS, LAST_CHUNK, Line, Stage, answer, chunk, open_stage
-from .proxy_process import ask, demo, error_of, meanwhile, streaming, try_chat
+from .proxy_process import ask, demo, error_of, meanwhile, running_proxy, streaming, try_chat
 from .routed_proxy import RoutedProxy, routed_proxy
 from .test_relay import certificate  # noqa: F401 - a fixture
+from .test_reload import change, reload
 
 BODY = (
     b'{"model": "far/large", "temperature": 0.70, "seed": 98765432109876543210, "messages": [ {"content": "\\u00e9"} ]}'
@@ -295,3 +296,49 @@ async def test_a_selector_and_a_peer_may_go_while_they_are_in_use(tmp_path: Path
             assert error_of(await try_chat(client, name))["code"] == "model_not_found"
         assert "here" in await ask(client, "here")
         await line.gone()
+
+
+FILE = """
+[selectors.any]
+strategy = "warm"
+targets = ["a", "b"]
+
+[profiles.away]
+pins = {{ main = "far/large", a = "" }}
+
+[peers.far]
+proxy = "http://127.0.0.1:{port}"
+models = ["large"]
+api_key = "theirs"
+
+[peers.far.filters]
+strip_params = ["messages"]
+set_params = {{ "options.n" = 1 }}
+"""
+
+
+async def test_a_file_with_all_of_it_is_served_and_may_lose_it_while_it_runs(tmp_path: Path) -> None:
+    models = demo("a") + demo("b")
+    async with (
+        open_stage() as stage,
+        running_proxy(tmp_path, models, rest=FILE.format(port=stage.port)) as proxy,
+        proxy.client() as client,
+    ):
+        listed = [entry["id"] for entry in (await client.get("/v1/models")).json()["data"]]
+        assert listed == ["a", "b", "any", "far/large"]
+        assert "b" in await ask(client, "b")
+        assert "b" in await ask(client, "any")
+        assert (await client.put("/api/profiles/active", json={"name": "away"})).json() == {"active": "away"}
+        assert error_of(await try_chat(client, "a"))["message"] == "a is switched off by the active profile, away"
+        async with meanwhile(client, "main") as responses:
+            line = await stage.asked()
+            assert b"\r\nauthorization: Bearer theirs\r\n" in line.head
+            assert line.body == b'{"model":"large","options":{"n":1}}'
+            change(tmp_path, models)
+            await reload(client)
+            await line.send(answer(b"to the end"))
+        assert responses[0].content == b"to the end"
+        await proxy.told("the active profile away is gone")
+        assert error_of(await try_chat(client, "main"))["code"] == "model_not_found"
+        assert "a" in await ask(client, "a")
+        assert proxy.loads == ["b", "a"]

@@ -106,7 +106,7 @@ class FakeFleet:
     def _app(self, model: str, behaviour: Behaviour) -> ASGIApp:
         async def app(_scope: Scope, receive: Receive, send: Send) -> None:
             self.last_body = await read_body(receive)
-            asked = json.loads(self.last_body)
+            asked = json.loads(self.last_body.decode(errors="replace"))
             await trio.sleep(asked.get("service_s", behaviour.service_s))
             self.served.append(model)
             await answer(send, model.encode())

@@ -33,9 +33,9 @@ def test_a_path_is_steps_between_dots(written: str, steps: tuple[str, ...]) -> N
     assert parse_path(written) == steps
 
 
-@pytest.mark.parametrize("written", ["", ".", "a.", ".a", "a..b", "a\\"])
-def test_a_path_without_a_step_somewhere_is_a_mistake(written: str) -> None:
-    with pytest.raises(ValueError, match=r"empty step|backslash"):
+@pytest.mark.parametrize("written", ["", ".", "a.", ".a", "a..b", "a\\", "a" + 64 * ".a", 500_000 * "a."])
+def test_a_path_without_a_step_somewhere_or_with_too_many_is_a_mistake(written: str) -> None:
+    with pytest.raises(ValueError, match=r"empty step|backslash|more than 64 steps"):
         parse_path(written)
 
 

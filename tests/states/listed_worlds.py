@@ -365,16 +365,15 @@ LISTED = (
     ),
     Listed(
         name="change-groups",
-        about="the configuration is changed: two models that displaced each other no more do; loads may fail",
+        about="the configuration is changed: two models that displaced each other no more do",
         scene=SmallWorld(
             settings=settings(a=model(max_wait_s=10, unload_delay_s=5), b=model(), c=model(max_wait_s=10)),
             changed=settings(_BESIDE, a=model(max_wait_s=10, unload_delay_s=5), b=model(), c=model(max_wait_s=10)),
             crowds=once("aa", "b", "c"),
             operations=(asked(Wish.CHANGE),),
-            fails=models("a"),
         ),
-        states=3_537,
-        steps=16_681,
+        states=2_439,
+        steps=11_303,
     ),
     Listed(
         name="change-beside",
@@ -407,11 +406,11 @@ LISTED = (
             settings=settings(
                 a=model(max_wait_s=10, unload_delay_s=5, concurrency=2), b=model(priority=1, unload_delay_s=5)
             ),
-            crowds=ever("aa", "bb"),
+            crowds=ever("aa", "b"),
         ),
         observed="ab",
-        states=3_364,
-        steps=18_739,
+        states=1_185,
+        steps=5_432,
         starves="b by a",
     ),
     Listed(
@@ -431,11 +430,11 @@ LISTED = (
         name="endless-undated",
         about="no deadlines: whoever comes in time keeps others out for ever, and no hold or priority prevents it",
         scene=SmallWorld(
-            settings=settings(a=model(unload_delay_s=5), b=model(priority=1), c=model()), crowds=ever("a", "bb", "c")
+            settings=settings(a=model(unload_delay_s=5), b=model(priority=1), c=model()), crowds=ever("a", "bb")
         ),
         observed="abc",
-        states=4_359,
-        steps=21_540,
+        states=706,
+        steps=2_720,
         starves="a by b; c by b",
     ),
     Listed(
