@@ -86,7 +86,8 @@ class Translation:
         """A string; numbers and flags are what was written."""
         if value is None:
             return ""
-        return self.tree.texts.get(path, value) if isinstance(value, bool | int | float) else value
+        written = self.tree.text(path) if isinstance(value, bool | int | float) else None
+        return value if written is None else written
 
     def name(self, path: KeyPath, value: object) -> object:
         """A string with what the environment says filled in: names have to be known at once."""

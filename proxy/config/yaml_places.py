@@ -35,9 +35,9 @@ def _mistake(finding: Finding, translation: Translation, lines: list[str], file:
     name = dotted(finding.path)
     message = f"{name}: {finding.message}" if name else finding.message
     path = finding.path
-    while path and path not in translation.tree.places:
+    while path and translation.tree.place(path) is None:
         path = path[:-1]
-    place = translation.tree.places.get(path)
+    place = translation.tree.place(path)
     if place is None:
         return Mistake(message=message, line=1, column=1, file=file)
     mark = place.key if finding.at_key or path != finding.path else place.value

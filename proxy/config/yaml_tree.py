@@ -68,8 +68,24 @@ class Tree:
     places: dict[KeyPath, Place] = field(default_factory=dict)
     texts: dict[KeyPath, str] = field(default_factory=dict)
     """Numbers and flags as they were written."""
-    empty: set[KeyPath] = field(default_factory=set)
-    """Values that are not written at all: `key:`."""
+    links: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Keys that a merge brought, and where they are written."""
+
+    def place(self, path: KeyPath) -> Place | None:
+        """Where something is written; None: nowhere."""
+        return self.places.get(self._home(path))
+
+    def text(self, path: KeyPath) -> str | None:
+        """A number or flag as it was written; None: it is neither."""
+        return self.texts.get(self._home(path))
+
+    def _home(self, path: KeyPath) -> KeyPath:
+        while path not in self.places:
+            length = next((length for length in range(len(path), 0, -1) if path[:length] in self.links), 0)
+            if not length:
+                break
+            path = (*self.links[path[:length]], *path[length:])
+        return path
 
 
 class YamlMistake(Exception):  # noqa: N818 - of who wrote the file
@@ -195,13 +211,7 @@ class _Composer:
             for name, inner in each.items():
                 if name not in merged:
                     merged[name] = inner
-                    self._take_places((*source, name), (*path, name))
-
-    def _take_places(self, source: KeyPath, target: KeyPath) -> None:
-        for table in (self._tree.places, self._tree.texts):
-            found = {path: each for path, each in table.items() if path[: len(source)] == source}
-            for path, each in found.items():
-                cast("dict[KeyPath, object]", table).setdefault((*target, *path[len(source) :]), each)
+                    self._tree.links[*path, name] = (*source, name)
 
     def _scalar(self, event: ScalarEvent, path: KeyPath) -> object:
         text = _shown(event.value)
@@ -209,9 +219,7 @@ class _Composer:
         if tag == "str" or (event.style is not None and tag is None):
             return text
         value = _native(text)
-        if value is None and not text:
-            self._tree.empty.add(path)
-        elif not isinstance(value, str):
+        if not isinstance(value, str):
             self._tree.texts[path] = text
         return value
 
