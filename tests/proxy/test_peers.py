@@ -355,7 +355,7 @@ async def test_that_nobody_is_where_a_peer_was_says_nothing_of_where_it_is(
         far._connect = connect
         moved = peer("far", f"http://peer.example:{PEER_PORT + 1}", "large")
         it.proxy.peers.reconfigure({"far": moved})
-        await trio.sleep(3)
+        await trio.sleep(2.5)
         assert not far.is_down
 
 
