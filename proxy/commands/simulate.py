@@ -11,7 +11,7 @@ from .reading_config import CONFIG_HELP, load
 
 if TYPE_CHECKING:
     from proxy.config import Config
-    from proxy.simulating.playing import Played
+    from proxy.simulating.running import Played
     from proxy.simulating.variants import Variant
     from states.settings import ModelId, Settings
 
@@ -97,8 +97,8 @@ def _list(*, workloads: bool) -> None:
 
 def _simulate(options: argparse.Namespace, config: Config) -> None:
     from proxy.simulating.judging import judge, optimum_table
-    from proxy.simulating.playing import play, used
     from proxy.simulating.reporting import outcome_table, worth_telling
+    from proxy.simulating.running import play, used
     from proxy.simulating.showing import terminal_timelines
     from proxy.simulating.staging import Wishes, stage
 

@@ -9,7 +9,7 @@ from typing import Final
 from states.measures import Outcome, Waits
 from states.settings import ModelId
 
-from .playing import Played
+from .running import Played
 
 _HEAD: Final = ("", "loads", "swapping", "makespan", "mean wait", "p95", "worst", "starved", "gave up")
 _MOST_MODELS: Final = 12
