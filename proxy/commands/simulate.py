@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         nargs="?",
         const=_EVERY,
-        help="variants side by side, such as fifo,peer,fifo+,unload_delay=2; without names: all that matter",
+        help="variants side by side, such as fifo,peer,fifo+,unload_delay=2; without names: the usual ones",
     )
     which.add_argument("--sweep", metavar="KEY=A,B,C", help="the same for several values of one setting")
     parser.add_argument("--optimum", action="store_true", help="say how far that is from the best possible")
