@@ -20,14 +20,14 @@ CLIENTS: Final = 2
 MOST_KINDS_IN_THREES: Final = 10
 """Where there are more kinds of models than these, they are taken by twos only."""
 
-Kind = tuple[ModelSettings, frozenset[ModelId], frozenset[ModelId], bool]
+Kind = tuple[ModelSettings, frozenset[ModelId], frozenset[ModelId], bool] | ModelId
 """Settings, and whom a model displaces and is displaced by; whether that is among its own kind too."""
 
 
 def excerpts(contention: Contention) -> Iterator[SmallWorld]:
     """Yield the small worlds that are worth exploring, the smallest first; in each, one client's wait is watched.
 
-    Where sets of models say who may be there, threes in which it is not enough to look at pairs are left out.
+    Where sets of models say who may be there, no two models are taken to be alike, and no two worlds to be one.
     """
     chosen = _representatives(contention)
     sizes = (1, 2) if len({_kind(contention, model) for model in chosen}) <= MOST_KINDS_IN_THREES else (1,)
@@ -37,8 +37,6 @@ def excerpts(contention: Contention) -> Iterator[SmallWorld]:
             rivals = [model for model in chosen if model != waiter and model in contention.field_of(waiter)]
             for others in combinations(rivals, size):
                 models = (waiter, *others)
-                if _needs_more_than_pairs(contention, models):
-                    continue
                 settings = _only(contention.settings, models)
                 if (key := _key(contention, settings, waiter)) not in known:
                     known.add(key)
@@ -61,8 +59,9 @@ def _representatives(contention: Contention) -> list[ModelId]:
 
 
 def _kind(contention: Contention, model: ModelId) -> Kind:
-    of, me = contention.settings.models[model], frozenset({model})
-    victims = contention.displaced[model] | contention.displaced_beside[model]
+    if contention.settings.matrix is not None:
+        return model
+    of, me, victims = contention.settings.models[model], frozenset({model}), contention.displaced[model]
     displacers = frozenset(other for other in contention.models if contention.displaces(other, model))
     alike = any(
         contention.settings.models[other] == of
@@ -70,10 +69,6 @@ def _kind(contention: Contention, model: ModelId) -> Kind:
         for other in contention.apart(model)
     )
     return (of, victims | me, displacers | me, True) if alike else (of, victims, displacers, False)
-
-
-def _needs_more_than_pairs(contention: Contention, models: tuple[ModelId, ...]) -> bool:
-    return any(other in contention.displaced_beside[model] for model, other in permutations(models, 2))
 
 
 def _only(settings: Settings, models: tuple[ModelId, ...]) -> Settings:
@@ -87,6 +82,8 @@ def _only(settings: Settings, models: tuple[ModelId, ...]) -> Settings:
 
 def _key(contention: Contention, settings: Settings, waiter: ModelId) -> object:
     """What a world is but for the names of its models and the size of its numbers."""
+    if settings.matrix is not None:
+        return waiter, frozenset(settings.models)
     compared = in_order(settings).models
     priorities = sorted({model.priority for model in settings.models.values()})
     plain = {

@@ -167,7 +167,7 @@ class _Walk:
             explored.taken.append(taken)
             goes_on = goes_on or step.what in _PROMISED
         if not goes_on:
-            message = "somebody waits, nothing is under way, and no time is agreed at which to look again"
+            message = "somebody waits, nothing is under way, and no timer runs"
             raise ViolationError(self._scene, Caught.DEADLOCK, message, explored.path_to(number))
         explored.first_edges.append(len(explored.targets))
 

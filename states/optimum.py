@@ -23,7 +23,7 @@ from .settings import ModelId
 MOST_JOBS: Final = 2000
 MOST_SETS: Final = 20_000
 """Sets of jobs done that `fewest_loads` looks at ..."""
-MOST_STEPS: Final = 100_000
+MOST_STEPS: Final = 40_000
 """... and requests that `best` tries to serve; either takes a few seconds."""
 
 
@@ -131,6 +131,10 @@ class _Search:
         for place, job in enumerate(instance.jobs):
             if not job.after:
                 self._alone[job.model] |= 1 << place
+        self._most_seats = max(instance.seats.values(), default=1)
+        self._least_service = min(job.service_s for job in instance.jobs)
+        swaps = (swap_s(instance, one, two) for one in instance.models for two in instance.models if one != two)
+        self._least_swap = min(swaps, default=0.0)
         self._soonest = {
             there: min((swap_s(instance, there, other) for other in instance.models if other != there), default=0.0)
             for there in (None, *instance.models)
@@ -152,13 +156,20 @@ class _Search:
         return min(costs, default=self._bound)
 
     def _outlook(self, done: int, point: _Point, there: ModelId | None) -> float:
-        """What it will cost at least: nobody is served before another model is there."""
-        jobs = self._instance.jobs
+        """What it will cost at least: another model has to be there first, and seats are taken one after the other."""
         loaded = point.time + self._soonest[there]
+        jobs = self._instance.jobs
         if self._aim is Aim.MAKESPAN:
-            return loaded
+            work: dict[ModelId, float] = {}
+            for place, job in enumerate(jobs):
+                if not done >> place & 1:
+                    work[job.model] = work.get(job.model, 0.0) + job.service_s / self._instance.seats[job.model]
+            return loaded + sum(work.values()) + (len(work) - 1) * self._least_swap
         alone = (job.delay_s for place, job in enumerate(jobs) if not job.after and not done >> place & 1)
-        waits = [max(0.0, loaded - arrival) for arrival in (*alone, *(time for _, time in point.known))]
+        arrivals = sorted((*alone, *(time for _, time in point.known)))
+        # The earliest seats go to whoever came first: no other way to give them is better in the mean or the worst.
+        starts = (loaded + place // self._most_seats * self._least_service for place in range(len(arrivals)))
+        waits = [start - arrival for start, arrival in zip(starts, arrivals, strict=True) if start > arrival]
         return point.cost + sum(waits) if self._aim is Aim.MEAN_WAIT else max(point.cost, *waits, 0.0)
 
     def _visit(self, level: int, done: int, point: _Point, there: ModelId | None, model: ModelId) -> None:

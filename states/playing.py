@@ -66,8 +66,6 @@ class Player:
         self._beyond = b""
         self.effects: list[Effect] = []
         """What the core wanted done in the last step."""
-        self.woke = False
-        """Whether the core had agreed to be told of the last step, where that was one of time."""
 
     def begin(self) -> bytes:
         """The first state."""
@@ -100,8 +98,7 @@ class Player:
                 self._beyond = abstraction.one_less(frame.beyond, operation=step.of)
             return
         self._before = remember(core.world, self._entered)
-        self.woke = core.next_deadline() <= INSTANT_S
-        if self.woke:
+        if core.next_deadline() <= INSTANT_S:
             self.effects = core.handle(self.event, INSTANT_S)
         else:
             # Nobody wakes the core: what it has decided must still be right.

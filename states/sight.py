@@ -88,9 +88,6 @@ def follow(
                 pass
             case _:
                 assert_never(effect)
-    for asker, models in seen.askers.items():
-        there = {model for model, _ in seen.servers.values()}
-        seen.askers[asker] = models & there
     return seen
 
 
@@ -113,7 +110,8 @@ def _happened(seen: Sight, event: ev.Event, moved: frozenset[ModelId]) -> None:
         case ev.ServerReady(group=group):
             seen.servers[group] = seen.servers[group][0], Phase.LOADED
         case ev.ServerStopped(group=group):
-            del seen.servers[group]
+            stopped, _ = seen.servers.pop(group)
+            seen.askers = {asker: models - {stopped} for asker, models in seen.askers.items()}
         case ev.UnloadAsked(asker=asker, models=models):
             there = {model for model, _ in seen.servers.values()}
             seen.askers[asker] = frozenset(models) & there
@@ -160,8 +158,8 @@ def _confirms(seen: Sight, asker: ev.AskerId) -> None:
     wanted = seen.askers.pop(asker, None)
     if wanted is None:
         raise FoulError(f"asker {asker} is answered and did not ask")
-    if left := wanted & {model for model, _ in seen.servers.values()}:
-        raise FoulError(f"asker {asker} is answered before {', '.join(sorted(left))} has stopped")
+    if wanted:
+        raise FoulError(f"asker {asker} is answered before {', '.join(sorted(wanted))} has stopped")
 
 
 def difference(seen: Sight, recorded: Sight) -> str:

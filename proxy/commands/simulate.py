@@ -11,7 +11,7 @@ from .reading_config import CONFIG_HELP, load
 
 if TYPE_CHECKING:
     from proxy.config import Config
-    from proxy.simulating.playing import Played
+    from proxy.simulating.running import Played
     from proxy.simulating.variants import Variant
     from states.settings import ModelId, Settings
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         nargs="?",
         const=_EVERY,
-        help="variants side by side, such as fifo,peer,fifo+,unload_delay=2; without names: all that matter",
+        help="variants side by side, such as fifo,peer,fifo+,unload_delay=2; without names: the usual ones",
     )
     which.add_argument("--sweep", metavar="KEY=A,B,C", help="the same for several values of one setting")
     parser.add_argument("--optimum", action="store_true", help="say how far that is from the best possible")
@@ -97,8 +97,8 @@ def _list(*, workloads: bool) -> None:
 
 def _simulate(options: argparse.Namespace, config: Config) -> None:
     from proxy.simulating.judging import judge, optimum_table
-    from proxy.simulating.playing import play, used
     from proxy.simulating.reporting import outcome_table, worth_telling
+    from proxy.simulating.running import play, used
     from proxy.simulating.showing import terminal_timelines
     from proxy.simulating.staging import Wishes, stage
 

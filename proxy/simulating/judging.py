@@ -13,8 +13,8 @@ from states.optimum import Aim, TooLargeError, best, fewest_loads
 from states.settings import Settings
 from states.simulation import Servers
 
-from .playing import Played
 from .reporting import duration, table
+from .running import Played
 
 _HEAD: Final = ("the best possible", "loads", "makespan", "mean wait", "worst wait")
 

@@ -9,9 +9,9 @@ from typing import Final
 from states.measures import Outcome, Waits
 from states.settings import ModelId
 
-from .playing import Played
+from .running import Played
 
-_HEAD: Final = ("", "loads", "swapping", "makespan", "mean wait", "p95", "worst", "starved", "gave up")
+_HEAD: Final = ("", "loads", "swap", "makespan", "mean wait", "p95", "worst", "starved", "gave up")
 _MOST_MODELS: Final = 12
 """More models than these are not told one by one, only those that waited longest."""
 

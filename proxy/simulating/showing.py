@@ -11,7 +11,7 @@ from states.clients import Fate
 from states.settings import ModelId
 from states.timeline import timeline
 
-from .playing import Played
+from .running import Played
 
 
 def terminal_timelines(played: Sequence[Played], models: Sequence[ModelId], *, plain: bool) -> Iterator[str]:

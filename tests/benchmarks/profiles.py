@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from proxy.simulating.judging import judge
-from proxy.simulating.playing import Played, play
+from proxy.simulating.running import Played, play
 from proxy.simulating.variants import variant
 from states.profiles import PROFILES
 from states.settings import ModelId, ModelSettings, Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from proxy.config import load_config
-from proxy.simulating.playing import play
+from proxy.simulating.running import play
 from proxy.simulating.staging import Wishes, stage
 from proxy.simulating.variants import variant
 

@@ -298,6 +298,53 @@ async def test_a_selector_and_a_peer_may_go_while_they_are_in_use(tmp_path: Path
         await line.gone()
 
 
+async def test_a_reload_every_fifty_milliseconds_loses_no_request_of_a_selector_or_a_peer(tmp_path: Path) -> None:
+    """Limits, addresses, filters, pins and targets change all the time; every request is answered by whom it may be."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    stream = {"tokens": 30, "tokens_per_second": 300}
+
+    def change(number: int, far: RoutedProxy) -> list[Any]:
+        url = far.url if number % 2 else far.url.replace("127.0.0.1", "localhost")
+        filters = Filters(set={"n": number})
+        timeouts = Timeouts(connect_s=10 + number % 3)
+        return [
+            peer("far", url, "c", concurrency=number % 3, filters=filters, timeouts=timeouts),
+            selector("any", "warm", *("ab" if number % 2 else "ba")),
+            selector("wide", "spillover", "a", "far/c", spillover=1 + number % 2),
+            profile("p", main="a" if number % 3 else "far/c"),
+        ]
+
+    async with (
+        routed_proxy(second, demo("c", **stream)) as far,
+        routed_proxy(first, demo("a", **stream) + demo("b", **stream)) as here,
+        here.client() as client,
+    ):
+        bare = here.proxy.config
+        here.change(routed(*change(0, far))(bare))
+        here.proxy.routes.names.switch("p")
+        said: dict[str, list[str]] = {"any": [], "wide": [], "far/c": [], "main": []}
+
+        async def agent(name: str) -> None:
+            while True:
+                said[name].append(await ask(client, name))
+
+        async with trio.open_nursery() as nursery:
+            for name in said:
+                for _ in range(2):
+                    nursery.start_soon(agent, name)
+            for number in range(1, 41):
+                here.change(routed(*change(number, far))(bare))
+                await trio.sleep(0.05)
+            await until(lambda: all(len(each) >= 5 for each in said.values()), within_s=60)
+            nursery.cancel_scope.cancel()
+        assert here.proxy.routes.names.profile == "p"
+        await until(lambda: not here.proxy.peers._calls)
+        assert here.proxy.driver.history.counts.refused == 0
+        assert all("c" in each for each in said["far/c"])
+
+
 FILE = """
 [selectors.any]
 strategy = "warm"

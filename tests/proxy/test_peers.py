@@ -15,7 +15,7 @@ import trio.testing
 from proxy.app import shut_down
 from proxy.asgi import ASGIApp, Receive, Scope, Send
 from proxy.config.routing import Filters, ProfileConfig, SelectorConfig, Timeouts
-from proxy.peers import LONGEST_LINE
+from proxy.peer import LONGEST_LINE
 from tests.memory_network import answer, read_body
 
 from .fake_fleet import PROXY_PORT, Behaviour, Stage, stage, table
@@ -183,9 +183,13 @@ async def test_a_peer_that_is_down_is_tried_after_growing_pauses_by_one_request(
             assert "it could not be connected to a moment ago" in again.text
             assert again.headers["retry-after"] == str(max(1, -(-pause_s // 2)))
             await trio.sleep(pause_s / 2)
+        far = it.proxy.peers._peers["far"]
+        far._failures = 100_000  # a month
+        assert (await ask(it)).headers["retry-after"] == "30"
+        await trio.sleep(30)
         await it.network.serve(PEER_PORT, Peer().app)
         assert (await ask(it)).status_code == 200
-        assert it.proxy.peers._peers["far"]._failures == 0
+        assert far._failures == 0
 
 
 async def nowhere(_host: str, _port: int) -> Any:
@@ -338,6 +342,21 @@ async def test_a_peer_that_moves_is_asked_where_it_is_from_the_next_request_on(
         assert codes == {"200"}
         assert (len(old.bodies), len(new.bodies)) == (1, 1)
         assert (before.connections, it.proxy.peers._peers["far"]._upstream.connections) == (0, 1)
+
+
+async def test_that_nobody_is_where_a_peer_was_says_nothing_of_where_it_is(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with scene(tmp_path, timeouts=Timeouts(connect_s=3)) as it, trio.open_nursery() as nursery:
+        far = it.proxy.peers._peers["far"]
+        connect, far._connect = far._connect, nowhere
+        nursery.start_soon(ask, it)
+        await trio.sleep(1)
+        far._connect = connect
+        moved = peer("far", f"http://peer.example:{PEER_PORT + 1}", "large")
+        it.proxy.peers.reconfigure({"far": moved})
+        await trio.sleep(2.5)
+        assert not far.is_down
 
 
 async def test_no_connection_to_a_peer_that_is_gone_stays_open(

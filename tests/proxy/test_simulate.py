@@ -34,7 +34,7 @@ def row(lines: list[str], name: str) -> list[str]:
 def test_it_says_how_often_models_are_loaded_and_who_waits(capsys: pytest.CaptureFixture[str]) -> None:
     lines = simulate(capsys)
     assert lines[0] == f"{EXAMPLE}, workload story, seed 0"
-    assert lines[1].split() == "loads swapping makespan mean wait p95 worst starved gave up".split()  # noqa: SIM905
+    assert lines[1].split() == "loads swap makespan mean wait p95 worst starved gave up".split()  # noqa: SIM905
     assert row(lines, "fifo+")[1] == "4"
     assert [line.split()[0] for line in lines[3:6]] == ["orchestrator", "explorer", "coder"]
 

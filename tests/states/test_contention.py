@@ -91,6 +91,25 @@ def test_in_random_worlds_exploration_finds_the_same() -> None:
     assert min(starving, calm) > 10
 
 
+def test_in_random_sets_of_models_exploration_finds_the_same() -> None:
+    """With three models, any of whom may fit beside each of the others and not beside both."""
+    beside = starving = calm = 0
+    for seed in range(8):
+        rng, names = Random(seed), [A, B, C]
+        text = " | ".join(rng.sample(["a & b", "b & c", "a & c"], rng.choice([2, 3, 3])))
+        costs = {name: rng.randint(1, 3) for name in names}
+        models = {name: model(rng.choice([0, 1]), rng.choice([0.0, 0.0, 5.0])) for name in names}
+        matrix = Matrix(sets=read_sets({"s": text}, ModelId), costs=costs)
+        settings = Settings(models=models, matrix=matrix)
+        found = Contention(settings)
+        beside += any(found.displaced_beside.values())
+        for waiter in (name for name in names if not models[name].max_wait_s):
+            expected = bool(found.kept_waiting(waiter))
+            assert can_starve(settings, waiter) == expected, f"seed {seed}: {text}"
+            starving, calm = starving + expected, calm + (not expected)
+    assert min(beside, starving, calm) >= 3
+
+
 def test_under_fifo_nobody_waits_without_bound() -> None:
     assert how(contention(strategy=Strategy.FIFO, a=model(), b=model(9))) == {}
 

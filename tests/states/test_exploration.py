@@ -17,10 +17,10 @@ from states.group import GroupMachine, GroupState, Signal
 from states.happenings import Step, What, event_of, steps
 from states.promises import starvation
 from states.settings import ModelId, TicketId
-from states.small_world import Crowd, SmallWorld
+from states.small_world import Crowd, SmallWorld, Wish
 from states.storytelling import retell
 
-from .listed_worlds import ALL, DEEP, LISTED, Listed, ever, find, model, once, settings
+from .listed_worlds import ALL, DEEP, LISTED, Listed, asked, ever, find, model, once, settings
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,7 +67,7 @@ def test_what_a_core_does_in_real_time_was_explored(name: str) -> None:
     """The times of exploration are only an order: nothing that real ones lead to may be missing."""
     for explored in find(name).graphs:
         known = set(explored.states)
-        for seed in range(10):
+        for seed in range(15):
             for state in _lived(explored.abstraction.scene, Random(seed)):
                 assert state in known, f"seed {seed}"
 
@@ -78,7 +78,7 @@ def _lived(scene: SmallWorld, rng: Random) -> Iterator[bytes]:
     now, passed_s = 0.0, 0.0
     core.handle(ev.TimePassed(), now)
     state = abstraction.write(core.world, abstraction.beyond_at_first())
-    for asker in range(100):
+    for asker in range(60):
         yield state
         # No more than two things at one instant: so many are explored.
         passed_s = rng.expovariate(rng.choice([0.1, 1.0, 10.0])) if passed_s == 0 or rng.random() < 0.7 else 0.0
@@ -158,11 +158,14 @@ def test_the_same_world_is_explored_in_the_same_order() -> None:
     assert explore(scene).states == explore(scene).states
 
 
-def test_who_is_watched_comes_once_alone_and_stays() -> None:
+def test_a_world_that_cannot_be_explored_is_refused() -> None:
     both = settings(a=model(), b=model())
     with pytest.raises(ValueError, match="who is observed is one client"):
         SmallWorld(settings=both, crowds=(Crowd(model=ModelId("a"), observed=True, leaves=True),))
     with pytest.raises(ValueError, match="too much to explore"):
         SmallWorld(settings=both, crowds=once("a" * 16))
+    other = settings(a=model(), b=model(max_wait_s=1))
+    with pytest.raises(ValueError, match="a change needs settings with the same models"):
+        SmallWorld(settings=both, changed=other, crowds=once("a"), operations=(asked(Wish.CHANGE),))
     with pytest.raises(ValueError, match="nobody is observed"):
         starvation(explore(SmallWorld(settings=both, crowds=once("a"))))

@@ -12,6 +12,7 @@ from states.cast import exponential, pick
 from states.clients import Client, Fate
 from states.core import Core
 from states.measures import Outcome, measure
+from states.quick_life import QuickLife
 from states.settings import ModelId, ModelSettings, Settings, Strategy
 from states.simulation import Record, Scheduler, Servers, Simulation
 from states.workloads import WORKLOADS
@@ -22,7 +23,8 @@ SMALL = 60
 every_workload = pytest.mark.parametrize("name", WORKLOADS)
 
 RULES: dict[str, Callable[[Settings], Scheduler]] = {
-    "core": Core,
+    "core": lambda settings: Core(settings, QuickLife()),
+    "core, the machine itself": Core,
     "collating queue": CollatingQueue,
     "drain first": DrainFirst,
 }
@@ -65,6 +67,14 @@ def test_the_same_seed_asks_the_same(name: str) -> None:
     assert first.visits == second.visits
 
 
+@every_workload
+@pytest.mark.parametrize("hold_s", [0.0, 2.0])
+def test_a_simulation_makes_the_moves_that_the_machine_makes(name: str, hold_s: float) -> None:
+    settings = settings_for(name, unload_delay_s=hold_s, max_wait_s=30.0, ttl_s=40.0)
+    quick, itself = (play(name, settings, rule=rule) for rule in ("core", "core, the machine itself"))
+    assert (quick.requests, quick.visits) == (itself.requests, itself.visits)
+
+
 @pytest.mark.parametrize("name", [name for name, workload in WORKLOADS.items() if workload.requests])
 def test_an_open_ended_workload_has_about_as_many_requests_as_wanted(name: str) -> None:
     record = play(name, settings_for(name))
@@ -82,7 +92,7 @@ def test_another_seed_asks_something_else(name: str) -> None:
 def test_whoever_decides_a_script_draws_the_same() -> None:
     settings = settings_for("agents")
     served = [sorted(each.service_s for each in play("agents", settings, rule=rule).requests) for rule in RULES]
-    assert served[0] == served[1] == served[2]
+    assert all(each == served[0] for each in served)
 
 
 def test_the_story_costs_four_loads_and_thirteen_in_order_of_arrival() -> None:
