@@ -140,6 +140,13 @@ async def running_proxy(
         arguments: of `serve`.
     """
     command = [*serve_command(write_config(folder, models, server=server, rest=rest)), *arguments]
+    async with serving(command) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def serving(command: Sequence[str]) -> AsyncIterator[ProxyProcess]:
+    """Run these words, a proxy, until the block ends; then it must be healthy, and end in good order."""
     process = await trio.lowlevel.open_process(command, stderr=-1)
     assert process.stderr is not None
     proxy = ProxyProcess(process)
