@@ -35,10 +35,10 @@ LONGEST_PAUSE_S: Final = 30.0
 _DOUBLINGS: Final = 10
 """More than enough for the longest pause; a number that doubled for hours would not be one any more."""
 _KEYS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
-_NOT_FOR_PEERS: Final = frozenset(
-    {b"via", b"cookie", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-)
+_NOT_FOR_PEERS: Final = frozenset({b"via", b"cookie", b"forwarded", b"x-real-ip"})
 """What says more of a client than its request does, and what is written anew."""
+_NOT_FOR_PEERS_EITHER: Final = b"x-forwarded-"
+"""And whatever begins so: of a proxy before this one, which may have put a token of its user there."""
 
 
 class Call:
@@ -119,7 +119,8 @@ class Peer:
         await call.settled.wait()
         if call.refusal is not None:
             return call.refusal
-        dropped, added = _NOT_FOR_PEERS | request.withheld, list(headers)
+        told = {name for name, _ in request.scope["headers"] if name.startswith(_NOT_FOR_PEERS_EITHER)}
+        dropped, added = _NOT_FOR_PEERS | request.withheld | told, list(headers)
         if self.config.api_key is not None:
             key = self.config.api_key.encode()
             dropped |= _KEYS
