@@ -6,7 +6,7 @@ being stopped; for nobody else. One of a model that is there waits for a seat, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from .group import GroupState
@@ -55,6 +55,13 @@ class Patience:
         leaving = [model for model in world.residents if model in world.leaving]
         return [*leaving, *self._policy.victims(wanted, _staying(world))]
 
+    def in_the_way(self, wanted: ModelId, servers: Iterable[ModelId], world: World) -> list[ModelId]:
+        """Rule 4: which of the `servers` that are being stopped `wanted` has to wait for."""
+        stopping = [*servers]
+        leaving = [server for server in stopping if server in world.leaving]
+        others = [server for server in stopping if server not in world.leaving]
+        return [*leaving, *self._policy.in_the_way(wanted, _staying(world), others)]
+
     def is_held(self, ticket: Ticket, victim: ModelId, world: World) -> bool:
         """Rule 5."""
         group, chosen = world.models[victim].group, self._settings.models[victim]
@@ -79,8 +86,7 @@ class Patience:
         if any(world.models[victim].seated or self.is_held(ticket, victim, world) for victim in victims):
             return True
         stopping = [group.server for group in world.groups.values() if group.state is GroupState.UNLOADING]
-        servers = [server for server in stopping if server is not None and server not in world.leaving]
-        if len(servers) < len(stopping) or any(self._policy.in_the_way(ticket.model, _staying(world), servers)):
+        if self.in_the_way(ticket.model, [server for server in stopping if server is not None], world):
             return True
         mine, needs = self.rank(ticket, world.clock), self._needs(ticket, world)
         return any(

@@ -117,9 +117,13 @@ class Referee:
     # Models
 
     def _residency(self, turn: Turn) -> Iterator[str]:
-        """At most one model of those that displace each other; and rule 13: a preload comes behind every claim."""
-        world = turn.world
+        """At most one model of those that displace each other, after all others have stopped; rule 13 for preloads."""
+        world, before = turn.world, turn.before.sight.servers
+        stopping = [(name, group.server) for name, group in world.stopping.items() if group.server is not None]
+        still = [server for name, server in stopping if before.get(name) == (server, Phase.STOPPING)]
         for model in turn.fresh:
+            for server in self._patience.in_the_way(model, still, world):
+                yield f"{model} is committed while {server} is still being stopped"
             for other in world.residents:
                 displaced = other != model and self._patience.displaces(model, other, world)
                 if displaced and (other not in turn.fresh or self._patience.displaces(other, model, world)):
