@@ -1,7 +1,8 @@
 """SVG by hand: a page that is written once, from top to bottom, and reads in light and in dark.
 
-There is no background: the picture lies on whatever page it is put on, as an image too, and its colours follow that
-page's `prefers-color-scheme`. What colours tell, patterns tell as well. Numbers are rounded to a tenth of a pixel: the
+There is no background: the picture lies on whatever page it is put on, as an image too. Its colours follow the
+system's `prefers-color-scheme`, and can be read on a page of the other theme too: a page may have a switch of its own.
+What colours tell, patterns tell as well. Numbers are rounded to a tenth of a pixel: the
 same picture is the same text.
 """
 
@@ -10,50 +11,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, floor, log10
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 
-STYLE: Final = """\
-text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f }
-.title { font-weight: 600; font-size: 13px }
-.faint { fill: #57606a; font-size: 11px }
-.line { stroke: #d0d7de; stroke-width: 1; fill: none }
-.serving { fill: #1a7f5a }
-.held { fill: #1a7f5a; fill-opacity: .22 }
-.idle { fill: #8c959f; fill-opacity: .35 }
-.loading { fill: url(#loading) }
-.stopping { fill: url(#stopping) }
-.waiting { fill: #b3261e; fill-opacity: .75 }
-.dash { fill: #57606a; fill-opacity: .55 }
-.mean { fill: #1a7f5a }
-.late { fill: #b3261e }
-.curve { fill: none; stroke: #1a7f5a; stroke-width: 1.5 }
-.curve-late { fill: none; stroke: #b3261e; stroke-width: 1.5; stroke-dasharray: 5 3 }
-.ink-loading { stroke: #b35900; stroke-width: 3 }
-.ink-stopping { stroke: #57606a; stroke-width: 2 }
-@media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 }
-  .faint { fill: #9da7b1 }
-  .line { stroke: #3d444d }
-  .serving { fill: #3fb68b }
-  .held { fill: #3fb68b; fill-opacity: .3 }
-  .idle { fill: #9da7b1; fill-opacity: .3 }
-  .waiting { fill: #ff8f86; fill-opacity: .8 }
-  .dash { fill: #9da7b1; fill-opacity: .6 }
-  .mean { fill: #3fb68b }
-  .late { fill: #ff8f86 }
-  .curve { stroke: #3fb68b }
-  .curve-late { stroke: #ff8f86 }
-  .ink-loading { stroke: #f0a23b }
-  .ink-stopping { stroke: #9da7b1 }
-}"""
+_NAME: Final = "simulation-picture"
+"""The class of the picture and the beginning of its ids: no rule reaches what it is put beside."""
+
+_LOOKS: Final = """\
+text { font-size: 12px; }
+.title { font-size: 13px; font-weight: 600; }
+.faint { font-size: 11px; }
+.line, .curve, .curve-late { fill: none; stroke-width: 1; }
+.curve, .curve-late { stroke-width: 1.5; }
+.curve-late { stroke-dasharray: 5 3; }
+.held { fill-opacity: .25; stroke-width: .75; }
+.loading { fill: url(#simulation-loading); }
+.stopping { fill: url(#simulation-stopping); }
+.ink-loading { stroke-width: 3; }
+.ink-stopping { stroke-width: 2; }"""
+
+_LIGHT: Final = """\
+text { fill: #656d76; }
+.line, .ink-stopping { stroke: #818b98; }
+.idle, .dash { fill: #818b98; }
+.serving, .mean, .held { fill: #1f8139; }
+.held, .curve { stroke: #1f8139; }
+.waiting, .late { fill: #c9434a; }
+.curve-late { stroke: #c9434a; }
+.ink-loading { stroke: #bf8700; }"""
+
+_DARK: Final = """\
+text { fill: #848d97; }
+.line, .ink-stopping { stroke: #7d8590; }
+.idle, .dash { fill: #7d8590; }
+.serving, .mean, .held { fill: #2ea043; }
+.held, .curve { stroke: #2ea043; }
+.waiting, .late { fill: #da5a52; }
+.curve-late { stroke: #da5a52; }
+.ink-loading { stroke: #b88a1b; }"""
+
+
+def _rules(looks: str) -> str:
+    """Let every rule hold in this picture alone."""
+    lines = (line.partition(" {") for line in looks.splitlines())
+    return "\n".join(
+        f"{', '.join(f'.{_NAME} {kind}' for kind in kinds.split(', '))}{brace}{rest}" for kinds, brace, rest in lines
+    )
+
+
+STYLE: Final = f"""\
+.{_NAME} {{ font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
+{_rules(_LOOKS)}
+{_rules(_LIGHT)}
+@media (prefers-color-scheme: dark) {{
+{_rules(_DARK)}
+}}"""
 
 PATTERNS: Final = """\
-<pattern id="loading" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">\
+<pattern id="simulation-loading" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">\
 <path class="ink-loading" d="M1.5 0V6"/></pattern>
-<pattern id="stopping" width="4" height="4" patternUnits="userSpaceOnUse">\
+<pattern id="simulation-stopping" width="4" height="4" patternUnits="userSpaceOnUse">\
 <path class="ink-stopping" d="M0 1H2M2 3H4"/></pattern>"""
 
 
@@ -90,13 +109,12 @@ class Drawing:
     def svg(self) -> str:
         """Return the whole picture."""
         width, height = number(self.width), number(self.height + 4)
-        head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        )
+        size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+        told = 'role="img" aria-labelledby="simulation-title simulation-description"'
         lines = [
-            f'{head} role="img" aria-label={quoteattr(self._title)}>',
-            f"<title>{escape(self._title)}</title>",
-            f"<desc>{escape(self._description)}</desc>",
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} class="{_NAME}" {told}>',
+            f'<title id="simulation-title">{escape(self._title)}</title>',
+            f'<desc id="simulation-description">{escape(self._description)}</desc>',
             f"<style>\n{STYLE}\n</style>",
             f"<defs>\n{PATTERNS}\n</defs>",
             *self._parts,
