@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from states.hindsight import Instance, Job, instance_of
@@ -17,6 +18,9 @@ from .reporting import duration, table
 from .running import Played
 
 _HEAD: Final = ("the best possible", "loads", "makespan", "mean wait", "worst wait")
+
+_TELLING: Final = 100.0
+"""Where a bound that need not be reached is so many times smaller than what was found, it tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +123,7 @@ def _sign(bound: Bound, words: str) -> str:
 def _ratio(bound: Bound, found: float) -> str:
     if found <= bound.value + 1e-6:
         return "x 1.00"
-    times = f"{found / bound.value:.2f}" if bound.value > 0 else ""
-    return f"x {times}" if bound.exact and times else f"x <= {times}" if times else "-"
+    times = found / bound.value if bound.value > 0 else inf
+    if bound.exact:
+        return f"x {times:.2f}" if times < inf else "-"
+    return f"x <= {times:.2f}" if times < _TELLING else "-"
