@@ -58,8 +58,8 @@ def _waiting(number: int, size: int) -> None:
         until(lambda: _waiting_now(process) == 0)
         before = process.resident_kib()
         with _crowd(process, 1 + number, size):
-            each = (process.resident_kib() - before) / number
-            one(f"a waiting request with a body of {size // 1024} KiB, KiB", each)
+            each = (process.resident_kib() - before) / number - size / 1024
+            one(f"a waiting request beside its body of {size // 1024} KiB, KiB", each)
 
 
 @contextmanager
