@@ -122,6 +122,8 @@ class Referee:
         stopping = [(name, group.server) for name, group in world.stopping.items() if group.server is not None]
         still = [server for name, server in stopping if before.get(name) == (server, Phase.STOPPING)]
         for model in turn.fresh:
+            for other in world.leaving:
+                yield f"{model} is committed though {other} has not left yet"
             for server in self._patience.in_the_way(model, still, world):
                 yield f"{model} is committed while {server} is still being stopped"
             for other in world.residents:
@@ -141,8 +143,6 @@ class Referee:
             yield f"{model} is loaded for nobody"
         if turn.world.shutting_down:
             yield f"{model} is loaded during the shutdown"
-        for other in turn.world.leaving:
-            yield f"{model} is loaded though {other} has not left yet"
 
     def _stop(self, turn: Turn, model: ModelId) -> Iterator[str]:
         """Rules 5, 10, 11 and 12: there is a reason for every stop."""

@@ -193,3 +193,19 @@ def test_during_the_shutdown_nothing_is_changed() -> None:
     play.shutdown(10)
     assert play.reload(restart="a") == ["confirm 1"]
     assert play.served("a1") == ["stop a"]
+
+
+def test_what_was_committed_before_a_change_loads_beside_what_leaves_for_it() -> None:
+    """Found by exploration: what leaves is in the way of every claim that is not committed yet (decision 10)."""
+    groups = {"g": group("b", "c", exclusive=False), "h": group("a", exclusive=False)}
+    models = {"a": model(), "b": model(), "c": model()}
+    scene = Drama(groups=groups, **models).serving("a1")
+    scene.arrives("b1", "c1")
+    assert scene.left("b1") == ["stop b"]
+    assert scene.reload(restart="a", groups=groups, **models) == []
+    assert scene.stopped("b") == ["start c"]
+    scene.arrives("b2")
+    scene.ready("c")
+    assert scene.served("c1") == []
+    assert scene.served("a1") == ["stop a"]
+    assert scene.stopped("a") == ["confirm 1", "stop c"]
