@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from states.clients import Client
-from states.core import Core
 from states.measures import Outcome, measure
-from states.quick_life import QuickLife
+from states.quick_core import QuickCore
 from states.settings import ModelId, Settings
 from states.simulation import Record, Scheduler, Servers, Simulation
 from states.yardsticks import CollatingQueue, DrainFirst
@@ -57,7 +56,7 @@ def scheduler(variant: Variant) -> Scheduler:
     """Return whoever decides in that variant, with nothing decided yet."""
     match variant.rule:
         case Rule.CORE:
-            return Core(variant.settings, QuickLife())
+            return QuickCore(variant.settings)
         case Rule.PEER:
             return CollatingQueue(variant.settings)
         case Rule.DRAIN_FIRST:

@@ -12,7 +12,7 @@ from states.cast import exponential, pick
 from states.clients import Client, Fate
 from states.core import Core
 from states.measures import Outcome, measure
-from states.quick_life import QuickLife
+from states.quick_core import QuickCore
 from states.settings import ModelId, ModelSettings, Settings, Strategy
 from states.simulation import Record, Scheduler, Servers, Simulation
 from states.workloads import WORKLOADS
@@ -23,7 +23,7 @@ SMALL = 60
 every_workload = pytest.mark.parametrize("name", WORKLOADS)
 
 RULES: dict[str, Callable[[Settings], Scheduler]] = {
-    "core": lambda settings: Core(settings, QuickLife()),
+    "core": QuickCore,
     "core, the machine itself": Core,
     "collating queue": CollatingQueue,
     "drain first": DrainFirst,
