@@ -15,24 +15,41 @@ from states.exploration import TooLargeError, explore
 from states.frames import SLOTS
 from states.group import GroupMachine, GroupState, Signal
 from states.happenings import Step, What, event_of, steps
-from states.promises import starvation
+from states.promises import assert_ends, starvation
 from states.settings import ModelId, TicketId
 from states.small_world import Crowd, SmallWorld, Wish
 from states.storytelling import retell
 
 from .listed_worlds import ALL, DEEP, LISTED, Listed, asked, ever, find, model, once, settings
+from .worlds import random_small_world
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "listed" in metafunc.fixturenames:
         chosen = (*LISTED, *DEEP) if metafunc.config.getoption("--deep") else LISTED
         metafunc.parametrize("listed", chosen, ids=lambda world: world.name)
+    if "seeds" in metafunc.fixturenames:
+        last = 200 if metafunc.config.getoption("--deep") else 10
+        metafunc.parametrize("seeds", [range(first, first + 5) for first in range(0, last, 5)], ids=str)
 
 
 def test_the_contract_holds_in_every_state_of(listed: Listed) -> None:
     """R01: nobody waits for nothing, whatever happens in whatever order."""
     found = find(listed.name)
     assert (found.states, found.steps, found.starves) == (listed.states, listed.steps, listed.starves)
+
+
+def test_the_contract_holds_in_the_first_states_of_random_worlds(seeds: range) -> None:
+    for seed in seeds:
+        scene = random_small_world(Random(seed))
+        try:
+            explored = explore(scene, most=1500)
+        except TooLargeError:
+            continue
+        if scene.observed is None:
+            assert_ends(explored)
+        else:
+            starvation(explored)
 
 
 def test_the_listed_worlds_take_every_transition_of_the_machine_but_one() -> None:
