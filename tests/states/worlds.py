@@ -52,7 +52,7 @@ def random_groups(rng: Random, names: list[ModelId]) -> dict[str, GroupSettings]
 
 
 def random_small_world(rng: Random) -> SmallWorld:
-    """Two or three models to explore, and anything that may happen to them; half the worlds have clients without end."""
+    """Two or three models to explore, and anything that may happen to them; in every other world without end."""
     names = [ModelId(name) for name in "abc"[: rng.choice([2, 3, 3])]]
     models = {name: random_model(rng) for name in names}
     strategy = rng.choice([Strategy.FIFO_PLUS, Strategy.FIFO_PLUS, Strategy.FIFO])
