@@ -24,7 +24,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -36,8 +36,6 @@ from . import logs
 from .config import Config, ModelConfig
 from .driver import Driver, Journal
 from .groups import GroupShell, Launcher
-from .journal.parts import Parts
-from .journal.recorder import Recorder
 from .launcher import ProcessLauncher
 from .listeners import ListenError, address_of, close_listener, open_listeners
 from .notify import ServiceManager, take_service_manager
@@ -47,6 +45,9 @@ from .reload import Reloader
 from .routes import Routes
 from .server import HttpServer
 from .streams import Connect, connect_tcp
+
+if TYPE_CHECKING:  # who writes no journal does not wait for it
+    from .journal.recorder import Recorder
 
 _LOG: Final = logging.getLogger("trio_swap.app")
 _LAST_WORDS_S: Final = 2.0
@@ -119,7 +120,7 @@ def serve(
     read: Callable[[], Config],
     *,
     is_watched: bool = False,
-    open_journal: Callable[[], Parts] | None = None,
+    open_journal: Callable[[], Recorder] | None = None,
 ) -> int:
     """Serve until told to end, and return the exit code: 0, or 1 if it went wrong.
 
@@ -155,19 +156,18 @@ async def _run(
     manager: ServiceManager,
     *,
     is_watched: bool,
-    journal: Parts | None,
+    journal: Recorder | None,
 ) -> int:
     async with AsyncExitStack() as stack:
         # Before anything is started: a signal from now on is an orderly shutdown.
         signals = stack.enter_context(trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM))
         hang_ups = stack.enter_context(trio.open_signal_receiver(signal.SIGHUP))
-        recorder = None if journal is None else Recorder(journal)
-        if recorder is not None:
+        if journal is not None:
             # Around everything that has something to say: its end is written down too.
-            await stack.enter_async_context(recorder.writing())
+            await stack.enter_async_context(journal.writing())
         await stack.enter_async_context(adopt_orphans())
         nursery = await stack.enter_async_context(trio.open_nursery())
-        proxy = Proxy(config, ProcessLauncher(config.start_port), recorder)
+        proxy = Proxy(config, ProcessLauncher(config.start_port), journal)
         proxy.start(nursery)
         reloader = Reloader(config, read, proxy.reconfigure, proxy.close_groups)
         proxy.routes.attach(reloader)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from .reading_config import add_configs, load
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.journal.parts import Parts
+    from proxy.journal.recorder import Recorder
 
 DESCRIPTION: Final = """\
 Serve the models of a configuration file until SIGINT (Ctrl-C) or SIGTERM. Then
@@ -88,12 +87,13 @@ def run(options: argparse.Namespace) -> int:
     )
 
 
-def _journal(options: argparse.Namespace) -> Callable[[], Parts] | None:
-    from proxy.journal.parts import Parts
-
+def _journal(options: argparse.Namespace) -> Callable[[], Recorder] | None:
     if options.journal is None:
         return None
-    return partial(Parts, options.journal, max_bytes=options.journal_size, files=options.journal_files)
+    from proxy.journal.parts import Parts
+    from proxy.journal.recorder import Recorder
+
+    return lambda: Recorder(Parts(options.journal, max_bytes=options.journal_size, files=options.journal_files))
 
 
 def _read(options: argparse.Namespace) -> Config:
