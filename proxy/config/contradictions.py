@@ -15,7 +15,7 @@ from . import kinds, name_clashes
 from .building import core_settings, texts_in
 from .mistakes import Finding, KeyPath, quoted
 from .placeholders import fill, from_environment, names_in, slips
-from .schema import DEFAULT_PROXY, FiltersTable, ModelTable, Tables
+from .schema import DEFAULT_PROXY, FiltersTable, ModelTable, PeerTable, Tables
 
 Check = Callable[[object], object]
 
@@ -123,6 +123,25 @@ def _of_texts(tables: Tables, environment: Mapping[str, str]) -> Iterator[Findin
         for text in texts_in(value):
             for slip in slips(text, (), environment):
                 yield Finding(path=path, message=slip)
+    yield from _of_names(tables)
+
+
+def _of_names(tables: Tables) -> Iterator[Finding]:
+    """Macros that there are not, in what stands for itself: nothing of it is asked of the environment."""
+    said: list[tuple[KeyPath, tuple[str, ...], bool]] = []
+    for path, table in (
+        *((("models", name), model) for name, model in tables.models.items()),
+        *((("peers", name), peer) for name, peer in tables.peers.items()),
+    ):
+        own = "models" if isinstance(table, PeerTable) else "aliases"
+        said.append(((*path, own), getattr(table, own), False))
+        said.append(((*path, "filters", "strip_params"), table.filters.strip_params, False))
+        said += [
+            ((*path, "filters", "set_params_by_id", name), (name,), True) for name in table.filters.set_params_by_id
+        ]
+    for path, texts, at_key in said:
+        for use in names_in(*texts):
+            yield Finding(path=path, message=f"${{{use}}} is not the name of a macro", at_key=at_key)
 
 
 def _of_filters(path: KeyPath, filters: FiltersTable) -> list[tuple[KeyPath, object]]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from .mistakes import ConfigError, Mistake
 
-LARGEST_FILE_BYTES: Final = 16 * 2**20
+LARGEST_FILE_BYTES: Final = 512 * 2**10
 """More is not a configuration: a device, or the wrong file."""
 SUFFIXES: Final = frozenset({".toml", ".yaml", ".yml"})
 _NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
@@ -48,7 +48,7 @@ def _read_bytes(file: Path) -> bytes:
         if not content and stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
             raise unusable(file, "this is a pipe, and nobody has written to it: name a file")
     if len(content) > LARGEST_FILE_BYTES:
-        raise unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**20} MiB: this is no configuration file")
+        raise unusable(file, f"larger than {LARGEST_FILE_BYTES // 2**10} KiB: this is no configuration file")
     return content
 
 

@@ -30,6 +30,8 @@ UNITS_BYTES: Final = {
 }
 HIGHEST_PORT: Final = 65535
 LONGEST_INTEGER_BITS: Final = 1000
+LONGEST_COMMAND: Final = 64 * 2**10
+"""Characters; systems refuse somewhat more."""
 
 DURATION: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(ms|s|m|h)"
 SIZE: Final = r"([0-9]{1,15}) ?([KMG]i?B|B|)"
@@ -91,6 +93,8 @@ def words(value: object) -> object:
     Lines that begin with `#`, blanks aside, are dropped; a backslash at the end of a line joins it with the next.
     """
     if isinstance(value, str):
+        if len(value) > LONGEST_COMMAND:
+            raise Slip(f"longer than {LONGEST_COMMAND} characters: name a script that says all that")
         # Pairs first: the second of two backslashes joins nothing. shlex would make a word of the line's end.
         text = without_comments(value)
         joined = re.sub(r"\\(.)", lambda pair: "" if pair[1] == "\n" else pair[0], text, flags=re.DOTALL)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,12 +21,15 @@ from .files import read, unusable
 from .macros import expand
 from .merging import Merged, merge
 from .mistakes import ConfigError, Finding, Mistake
-from .reading import Reader
+from .reading import MOST_FINDINGS, Reader
 from .schema import Tables
 from .sources import digest_of, spread
 from .written import Written, read_written
 
 Paths = str | os.PathLike[str]
+
+MOST_MODELS: Final = 1000
+"""Whoever asks for a model is compared with every other one: a thousand are a million pairs."""
 
 
 def load_config(path: Paths, environment: Mapping[str, str] | None = None, *, more: Sequence[Paths] = ()) -> Config:
@@ -107,6 +111,9 @@ def _names(written: Mapping[str, object]) -> set[str]:
 
 
 def _understand(written: Mapping[str, object], environment: Mapping[str, str]) -> tuple[Tables | None, list[Finding]]:
+    if (count := len(_table(written, "models"))) > MOST_MODELS:
+        message = f"{count} models: more than {MOST_MODELS} are not served"
+        return None, [Finding(path=("models",), message=message, at_key=True)]
     expanded, findings = expand(written)
     reader = Reader()
     values = reader.read_table(Tables, expanded, ())
@@ -123,12 +130,20 @@ def _understand(written: Mapping[str, object], environment: Mapping[str, str]) -
 def _mistakes(merged: Merged, findings: Iterable[Finding]) -> list[Mistake]:
     """Every mistake with its place; one that [defaults] brings into several models is one."""
     owned: dict[int, list[Finding]] = {}
-    for finding in findings:
+    found = list(dict.fromkeys(findings))
+    for finding in _shown(found):
         part, path = merged.owner(finding.path)
         owned.setdefault(id(part), []).append(replace(finding, path=path))
     for part, finding in merged.clashes:
         owned.setdefault(id(part), []).append(finding)
     return [mistake for part in merged.parts for mistake in part.located(owned.get(id(part), []))]
+
+
+def _shown(found: list[Finding]) -> list[Finding]:
+    if len(found) <= MOST_FINDINGS:
+        return found
+    message = f"more than {MOST_FINDINGS} mistakes: these are the first, correct them and look again"
+    return [Finding(path=(), message=message), *found[:MOST_FINDINGS]]
 
 
 def _notes(parts: Sequence[Written]) -> tuple[Mistake, ...]:

@@ -12,6 +12,8 @@ from tree_sitter import Language, Node, Parser
 from .mistakes import Finding, KeyPath, Mistake, dotted
 
 _TABLES = ("table", "table_array_element")
+_MOST_ITEMS = 1000
+"""Of a list, whose places are kept; what is wrong behind them has the place of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _inside(value: Node, path: KeyPath, places: dict[KeyPath, _Place]) -> Iterat
         if node.type == "inline_table":
             yield from ((pair, above) for pair in members if pair.type == "pair")
         elif node.type == "array":
-            for index, member in enumerate(members):
+            for index, member in enumerate(members[:_MOST_ITEMS]):
                 places[(*above, index)] = _Place(member, member)
                 todo.append((member, (*above, index)))
 

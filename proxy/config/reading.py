@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -31,6 +32,9 @@ from .spelling import unknown_key
 
 _MISSING: Final = object()
 """Stands for a value that is a finding instead."""
+
+MOST_FINDINGS: Final = 200
+"""More are not shown: whoever has so many named the wrong file, or made one mistake again and again."""
 
 _HOMES: Final = {
     **dict.fromkeys(MatrixTable.__struct_fields__, "[matrix]"),
@@ -62,11 +66,13 @@ class Reader:
     def _read_table(self, table: type[Table], value: object, path: KeyPath) -> object:
         if not isinstance(value, dict):
             return self._refuse(path, f"expected a table, got {shown(value)}")
-        fields = {field.encode_name: field for field in msgspec.structs.fields(table)}
+        fields = _fields(table)
         result: dict[str, object] = {}
         for key, inner in value.items():
             if key not in fields:
-                self._refuse((*path, key), unknown_key(key, fields, _HOMES), at_key=True)
+                # What was meant is worth looking for, but not for whoever has thousands.
+                message = unknown_key(key, fields, _HOMES) if len(self.findings) < MOST_FINDINGS else "unknown key"
+                self._refuse((*path, key), message, at_key=True)
                 continue
             read = self._read(fields[key].type, inner, (*path, key))
             if read is not _MISSING:
@@ -79,6 +85,8 @@ class Reader:
         return result
 
     def _read(self, annotated: object, value: object, path: KeyPath) -> object:
+        if len(self.findings) > MOST_FINDINGS:
+            return _MISSING  # nobody will see what is wrong with it, and nothing is served
         if annotated is typing.Any:
             return value  # whoever has it among its parts has looked at it
         base, kind, whole = unpack(annotated)
@@ -115,6 +123,12 @@ class Reader:
     def _refuse(self, path: KeyPath, message: str, *, at_key: bool = False) -> object:
         self.findings.append(Finding(path=path, message=message, at_key=at_key))
         return _MISSING
+
+
+@cache
+def _fields(table: type[Table]) -> dict[str, msgspec.structs.FieldInfo]:
+    # msgspec evaluates every annotation again each time it is asked.
+    return {field.encode_name: field for field in msgspec.structs.fields(table)}
 
 
 def shown(value: object) -> str:

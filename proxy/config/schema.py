@@ -49,7 +49,7 @@ Words = Annotated[
     Kind(
         "a command: a string, or a list of words with the program first",
         kinds.words,
-        {"type": ["string", "array"], "pattern": r"\S", "minItems": 1},
+        {"type": ["string", "array"], "pattern": r"\S", "maxLength": kinds.LONGEST_COMMAND, "minItems": 1},
     ),
 ]
 Folder = Annotated[str, Meta(min_length=1), Kind("a folder, a string that is not empty", kinds.word)]

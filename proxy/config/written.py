@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .files import decoded, unusable
 from .mistakes import ConfigError, Finding, KeyPath, Mistake
+from .nesting import MOST_LEVELS, levels, too_deep_at
 from .schema import GroupTable, ModelTable
 from .spelling import move_unquoted_ids
 from .syntax import advice
@@ -105,10 +106,10 @@ def _from_yaml(file: Path, text: str, environment: Mapping[str, str], elsewhere:
 
 
 def _parse(file: Path, text: str) -> dict[str, object]:
+    if (offset := too_deep_at(text)) is not None:
+        raise ConfigError(str(file), [_too_deep(text, offset)])
     try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise unusable(file, "not TOML: nested too deeply") from None
+        written = tomllib.loads(text)
     except ValueError as error:
         # Before 3.14 the place is only in the message; an integer of too many digits has none.
         what, _, place = str(error).partition(" (at ")
@@ -119,3 +120,13 @@ def _parse(file: Path, text: str) -> dict[str, object]:
         source = lines[line - 1].rstrip("\r") if line is not None else ""
         message = f"not TOML: {what}{advice(what, source)}"
         raise ConfigError(str(file), [Mistake(message=message, line=line, column=column, source=source)]) from None
+    if levels(written) > MOST_LEVELS:
+        raise unusable(file, "nested too deeply")
+    return written
+
+
+def _too_deep(text: str, offset: int) -> Mistake:
+    start = text.rfind("\n", 0, offset) + 1
+    source = text[start:].partition("\n")[0].rstrip("\r")
+    line = text.count("\n", 0, offset) + 1
+    return Mistake(message="nested too deeply", line=line, column=offset - start + 1, source=source)

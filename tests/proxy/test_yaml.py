@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from math import inf, isnan
@@ -22,6 +21,9 @@ HOSTILE = {
     + "".join(f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 14)),
     "merged laughs": "a0: &a0 {x: 1}\n"
     + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}], k{n}: *a{n - 1}}}\n" for n in range(1, 16)),
+    "macros of macros": "macros:\n  a0: xxxxxxxxxx\n"
+    + "".join(f"  a{n}: '{f'${{a{n - 1}}}' * 10}'\n" for n in range(1, 12))
+    + "models: {m: {cmd: 'server ${PORT} ${a11}'}}\n",
     "an anchor within itself": "models: &m {a: *m}",
     "an anchor within its own merge": "a: &a\n  <<: *a\n",
     "brackets": "[" * 50_000,
@@ -54,27 +56,26 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_with_a_place_in_time_and_memory(text: str, tmp_path: Path) -> None:
-    (tmp_path / "hostile.yaml").write_text(text, encoding="utf-8")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def refused_within_bounds(file: Path) -> None:
+    """Hold what `check` says of a file, in a process of its own, to a place, a second, and 100 MB."""
     done = subprocess.run(
-        [sys.executable, "-c", CHECK, str(tmp_path / "hostile.yaml")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        [sys.executable, "-c", CHECK, str(file)], capture_output=True, text=True, check=False, timeout=60
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 2, done.stderr
     first = done.stderr.splitlines()[0]
-    assert first.startswith(f"{tmp_path / 'hostile.yaml'}:"), done.stderr
+    assert first.startswith(f"{file}:"), done.stderr
     assert "Traceback" not in done.stderr
     assert first.isprintable()
     seconds, mebibytes = map(float, done.stdout.split())
     assert seconds < 1.0
     assert mebibytes < 100
-    assert after.ru_utime - before.ru_utime < 5
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_with_a_place_in_time_and_memory(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.yaml"
+    file.write_text(text, encoding="utf-8")
+    refused_within_bounds(file)
 
 
 CHECK = """
