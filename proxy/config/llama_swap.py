@@ -38,7 +38,11 @@ def translate(tree: Tree, environment: Mapping[str, str], elsewhere: frozenset[s
         ),
         "startPort": lambda path, value: into.put(("server", "start_port"), into.number(path, value), path),
         "apiKeys": lambda path, value: into.put(("server", "api_keys"), into.texts(path, value), path),
-        "macros": lambda path, value: into.put(("macros",), into.table(path, value), path),
+        "macros": lambda path, value: into.put(
+            ("macros",),
+            {name: into.native((*path, name), each) for name, each in into.table(path, value).items()},
+            path,
+        ),
         "models": lambda path, value: _models(into, path, value),
         "selectors": lambda path, value: _named(into, path, value, _SELECTOR),
         "profiles": lambda path, value: _named(into, path, value, _PROFILE),
@@ -80,8 +84,12 @@ def _models(into: Translation, path: KeyPath, value: object) -> None:
     if not models:
         return
     into.put(("models",), {}, path)
-    for model, table in models.items():
-        here: KeyPath = (*path, model)
+    for written, table in models.items():
+        here: KeyPath = (*path, written)
+        model = into.key(here)
+        if ("models", model) in into.sources:
+            into.refuse(here, f"{quoted(model)} is here a second time", at_key=True)
+            continue
         into.put(("models", model), {}, here)
         if table is None:
             into.refuse(here, "cmd is missing: expected the command that starts the server", at_key=True)
@@ -258,19 +266,21 @@ def _scheduler(into: Translation, scheduler: Mapping[str, object]) -> None:
     fifo = into.table((*path, "settings", "fifo"), settings.get("fifo"))
     at: KeyPath = (*path, "settings", "fifo", "priority")
     models = into.value.get("models", {})
-    for model, priority in into.table(at, fifo.get("priority")).items():
+    for written, priority in into.table(at, fifo.get("priority")).items():
+        here: KeyPath = (*at, written)
+        model = into.key(here)
         table = models.get(model) if isinstance(models, dict) else None
         if not isinstance(table, dict):
             if model in into.elsewhere:
-                into.late[model] = into.number((*at, model), priority), (*at, model)
+                into.late[model] = into.number(here, priority), here
             elif model in names_of(into):
-                into.note((*at, model), "an alias: llama-swap looks for ids, so it has no effect there, nor here")
+                into.note(here, "an alias: llama-swap looks for ids, so it has no effect there, nor here")
             else:
-                into.refuse((*at, model), f"there is no model {quoted(model)}", at_key=True)
+                into.refuse(here, f"there is no model {quoted(model)}", at_key=True)
         elif "priority" in table:
-            into.note((*at, model), "the model's own priority counts")
+            into.note(here, "the model's own priority counts")
         else:
-            into.put(("models", model, "priority"), into.number((*at, model), priority), (*at, model))
+            into.put(("models", model, "priority"), into.number(here, priority), here)
 
 
 def names_of(into: Translation) -> dict[str, str]:
@@ -335,10 +345,11 @@ _PROFILE: Final = {"description": Key("description", stripped, ("",)), "pins": K
 
 
 def _named(into: Translation, path: KeyPath, value: object, known: Mapping[str, Key | Put]) -> None:
-    for name, table in into.table(path, value).items():
-        here: KeyPath = (*path, name)
+    for written, table in into.table(path, value).items():
+        here: KeyPath = (*path, written)
         if isinstance(table, list) and path == ("profiles",):
             into.refuse(here, "a list of models is the profiles of old: write pins, or a group with swap: false")
             continue
-        into.put(here, {}, here)
-        put_known(into, here, here, table, known)
+        ours = (*path, into.key(here))
+        into.put(ours, {}, here)
+        put_known(into, ours, here, table, known)

@@ -9,7 +9,7 @@ from typing import Final
 
 from .mistakes import Finding, KeyPath
 from .placeholders import fill, from_environment, slips
-from .yaml_tree import Tree
+from .yaml_tree import Tree, native
 
 NO_USE: Final = {
     "logTimeFormat": "lines of the log have the time in one format",
@@ -89,16 +89,28 @@ class Translation:
         written = self.tree.text(path) if isinstance(value, bool | int | float) else None
         return value if written is None else written
 
-    def name(self, path: KeyPath, value: object) -> object:
+    def name(self, path: KeyPath, value: object, *, at_key: bool = False) -> object:
         """A string with what the environment says filled in: names have to be known at once."""
         text = self.text(path, value)
         if not isinstance(text, str) or "${env." not in text:
             return text
         wrong = [each for each in slips(text, (), self.environment) if "${env." in each]
         for each in wrong:
-            self.refuse(path, each)
+            self.refuse(path, each, at_key=at_key)
         known = from_environment(self.environment, text)
         return text if wrong else re.sub(r"\$\{env\.\w+\}", lambda use: fill(use[0], known), text)
+
+    def key(self, path: KeyPath) -> str:
+        """The name at the end of a path, with what the environment says filled in."""
+        return str(self.name(path, path[-1], at_key=True))
+
+    def native(self, path: KeyPath, value: object) -> object:
+        """A number or a flag where the environment says one without quotes; a text stays a placeholder."""
+        if not isinstance(value, str) or not self.tree.is_unquoted(path):
+            return value
+        known = from_environment(self.environment, value)
+        said = native(re.sub(r"\$\{(env\.\w+)\}", lambda use: known.get(use[1], use[0]), value))
+        return said if isinstance(said, bool | int | float) else value
 
     def number(self, path: KeyPath, value: object) -> object:
         """A number, which the environment may say; null is 0."""
@@ -182,7 +194,7 @@ def sayable(into: Translation, path: KeyPath, value: object) -> object:
     if isinstance(value, list):
         items = list(enumerate(value))
         return [sayable(into, (*path, i), each) for i, each in items if _is_said(into, (*path, i), each)]
-    return value
+    return into.native(path, value)
 
 
 def _is_said(into: Translation, path: KeyPath, value: object) -> bool:

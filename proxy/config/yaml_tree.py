@@ -71,6 +71,9 @@ class Tree:
     links: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """Keys that a merge brought, and where they are written."""
 
+    unquoted: set[KeyPath] = field(default_factory=set)
+    """Texts that ask the environment: with what it says in them they may be numbers or flags."""
+
     def place(self, path: KeyPath) -> Place | None:
         """Where something is written; None: nowhere."""
         return self.places.get(self._home(path))
@@ -78,6 +81,10 @@ class Tree:
     def text(self, path: KeyPath) -> str | None:
         """A number or flag as it was written; None: it is neither."""
         return self.texts.get(self._home(path))
+
+    def is_unquoted(self, path: KeyPath) -> bool:
+        """Whether a text asks the environment, and may be something else than a text then."""
+        return self._home(path) in self.unquoted
 
     def _home(self, path: KeyPath) -> KeyPath:
         while path not in self.places:
@@ -218,14 +225,16 @@ class _Composer:
         tag = None if event.tag is None else str(event.tag).rpartition(":")[2]
         if tag == "str" or (event.style is not None and tag is None):
             return text
-        value = _native(text)
+        if _OPEN in event.value:
+            self._tree.unquoted.add(path)
+        value = native(text)
         if not isinstance(value, str):
             self._tree.texts[path] = text
         return value
 
 
-def _native(text: str) -> object:
-    """What a scalar without quotes stands for, in YAML's core schema; underscores between digits as Go takes them."""
+def native(text: str) -> object:
+    """Return what a scalar without quotes is in YAML's core schema; underscores between digits as Go takes them."""
     if text in _NULLS:
         return None
     if text in _FLAGS:

@@ -92,7 +92,7 @@ paths = st.text("abc", min_size=1, max_size=3)
 model = st.fixed_dictionaries(
     {"cmd": st.lists(st.text("ab-='\"$\\#é", max_size=8), max_size=4).map(command)},
     optional={
-        "ttl": st.integers(-1, 10**6),
+        "ttl": st.integers(-1, 0) | st.integers(50, 10**6),  # not shorter than unloadDelay
         "unloadTimeout": st.integers(0, 100),
         "name": st.text("ab é\n", max_size=8),
         "description": st.text('ab #"', max_size=8),
@@ -124,7 +124,7 @@ files = st.fixed_dictionaries(
     optional={
         "healthCheckTimeout": st.integers(0, 500),
         "logLevel": st.sampled_from(["debug", "info", "warn", "error", "loud"]),
-        "globalTTL": st.integers(0, 500),
+        "globalTTL": st.just(0) | st.integers(50, 500),
         "unloadTimeout": st.integers(0, 500),
         "startPort": st.integers(1, 65535),
         "apiKeys": st.lists(st.sampled_from(["k1", "${env.SWAP_KEY}"])),
