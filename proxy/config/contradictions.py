@@ -15,7 +15,7 @@ from . import kinds, name_clashes
 from .building import core_settings, texts_in
 from .mistakes import Finding, KeyPath, quoted
 from .placeholders import fill, from_environment, names_in, slips
-from .schema import DEFAULT_PROXY, FiltersTable, ModelTable, PeerTable, Tables
+from .schema import DEFAULT_PROXY, FiltersTable, ModelTable, Tables
 
 Check = Callable[[object], object]
 
@@ -62,6 +62,7 @@ def find(tables: Tables, written: Written, environment: Mapping[str, str]) -> It
         yield from _of_model(name, model, written, environment)
         yield from _of_own_address(name, model, tables.server.listen, written)
     yield from _of_texts(tables, environment)
+    yield from _of_names(tables, written)
     yield from _of_aliases(tables.models, written)
     of_residency = [*_of_groups(tables, written), *_of_matrix(tables)]
     yield from of_residency
@@ -123,25 +124,22 @@ def _of_texts(tables: Tables, environment: Mapping[str, str]) -> Iterator[Findin
         for text in texts_in(value):
             for slip in slips(text, (), environment):
                 yield Finding(path=path, message=slip)
-    yield from _of_names(tables)
 
 
-def _of_names(tables: Tables) -> Iterator[Finding]:
-    """Macros that there are not, in what stands for itself: nothing of it is asked of the environment."""
-    said: list[tuple[KeyPath, tuple[str, ...], bool]] = []
-    for path, table in (
-        *((("models", name), model) for name, model in tables.models.items()),
-        *((("peers", name), peer) for name, peer in tables.peers.items()),
-    ):
-        own = "models" if isinstance(table, PeerTable) else "aliases"
-        said.append(((*path, own), getattr(table, own), False))
-        said.append(((*path, "filters", "strip_params"), table.filters.strip_params, False))
-        said += [
-            ((*path, "filters", "set_params_by_id", name), (name,), True) for name in table.filters.set_params_by_id
-        ]
-    for path, texts, at_key in said:
-        for use in names_in(*texts):
-            yield Finding(path=path, message=f"${{{use}}} is not the name of a macro", at_key=at_key)
+def _of_names(tables: Tables, written: Written) -> Iterator[Finding]:
+    """Placeholders in what stands for itself: only macros can, and they have been expanded."""
+    lists = [(("models", name, "aliases"), model.aliases) for name, model in tables.models.items()]
+    lists += [(("peers", name, "models"), peer.models) for name, peer in tables.peers.items()]
+    filters = [(("models", name, "filters"), model.filters) for name, model in tables.models.items()]
+    filters += [(("peers", name, "filters"), peer.filters) for name, peer in tables.peers.items()]
+    said = [(path, text, False) for at, texts in lists for path, text in written.items(at, texts)]
+    for at, table in filters:
+        said += [(path, text, False) for path, text in written.items((*at, "strip_params"), table.strip_params)]
+        said += [((*at, "set_params_by_id", name), name, True) for name in table.set_params_by_id]
+    for path, text, at_key in said:
+        for use in names_in(text):
+            message = f"${{{use}}} is unknown here: nothing but macros can be part of a name"
+            yield Finding(path=path, message=message, at_key=at_key)
 
 
 def _of_filters(path: KeyPath, filters: FiltersTable) -> list[tuple[KeyPath, object]]:
