@@ -12,6 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from .json_paths import parse_path
@@ -63,6 +64,7 @@ class Kind:
     """What JSON Schema can say of that, over what it says of the type: never less than `parse` takes."""
 
 
+@cache
 def unpack(annotated: object) -> tuple[object, Kind, type]:
     """Return the bare type, how it is written, and the type with its limits; `X | None` is X: TOML has no null."""
     if typing.get_origin(annotated) in {types.UnionType, typing.Union}:
@@ -264,7 +266,7 @@ def url(value: object) -> object:
     except ValueError as error:
         raise Slip(f"{quoted(text)} is not a URL: {error}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Slip(f'expected a URL such as "http://127.0.0.1:${{PORT}}", got {quoted(text)}')
+        raise Slip(f'expected a URL such as "http://127.0.0.1:9000", got {quoted(text)}')
     if port == 0:
         raise Slip(f"{quoted(text)}: no server answers on port 0")
     if parts.username is not None or "?" in text or "#" in text:

@@ -16,7 +16,8 @@ _ENVIRONMENT: Final = "env."
 
 def names_in(*templates: str) -> tuple[str, ...]:
     """Return the names between `${` and `}`, in order, each once."""
-    return tuple(dict.fromkeys(match[1] for template in templates for match in _PLACEHOLDER.finditer(template)))
+    said = [template for template in templates if "${" in template]
+    return tuple(dict.fromkeys(match[1] for template in said for match in _PLACEHOLDER.finditer(template)))
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
