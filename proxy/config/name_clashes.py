@@ -6,6 +6,7 @@ pin. Each leads to one thing; only a pin may stand before another name, since th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Protocol
@@ -39,8 +40,10 @@ class Names:
         }
         self.selectors = tables.selectors
         self.remote = {f"{peer}/{model}": peer for peer, table in tables.peers.items() for model in table.models}
-        bare = [model for table in tables.peers.values() for model in dict.fromkeys(table.models)]
-        self.bare = {model for model in bare if bare.count(model) == 1}
+        known = [(peer, model) for peer, table in tables.peers.items() for model in dict.fromkeys(table.models)]
+        count = Counter(model for _, model in known)
+        self.bare = {model: f"{peer}/{model}" for peer, model in known if count[model] == 1}
+        """By the bare name of a model that only one peer has: its whole name."""
 
     def local(self, name: str) -> str | None:
         """The id of the model of ours that a name leads to; None: none."""
@@ -134,7 +137,7 @@ def _of_selector(
             )
             yield Finding(path=path, message=message)
         elif selector.strategy == "spillover":
-            meant = local or target
+            meant = local or names.bare.get(target, target)
             if meant in first:
                 message = (
                     f"{quoted(target)} is the same model as {quoted(first[meant])}: with spillover each is another one"
