@@ -206,7 +206,7 @@ def _residency(into: Translation, top: Mapping[str, object]) -> None:
     elif len(old) > 1:
         message = "there are groups too: which models may be there together is said by one of the two"
         into.refuse(("matrix",), message, at_key=True)
-    elif use not in {"group", "matrix"}:
+    elif use not in ("group", "matrix"):  # no set: it would have to hash what may be a list
         into.refuse(("routing", "router", "use"), f"expected group or matrix, got {quoted(str(use))}")
     elif old:
         (_groups if old[0] == "groups" else _matrix)(into, (old[0],), top[old[0]])

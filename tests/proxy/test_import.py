@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.cli import main
-from proxy.config import Config, load_config
+from proxy.config import Config, ConfigError, load_config
+from proxy.config.yaml_tree import read_yaml
 
 EVERY_KEY = Path(__file__).with_name("every_key.yaml")
+EVERYTHING = read_yaml(EVERY_KEY.read_text()).value
 ENVIRONMENT = {"SWAP_KEY": "secret", "PEER_KEY": "other"}
 
 
@@ -141,3 +143,39 @@ def test_any_file_means_the_same_as_toml(
     # JSON is YAML, and is written by something that is not read by itself.
     before, after, _ = imported(tmp_path, dumps(file, ensure_ascii=False), capsys)
     assert said(before) == said(after)
+
+
+ODD = [
+    *(None, True, 0, -1, 5.5, "", "x", "a b", "\x1b", "${n", "${PORT}", "${context}", "${env.NOBODY}", 10**400, 1e300),
+    *([], {}, [None], [[1]], [1, 1], ["${server}"], {"": 1}, {"a": None}, {"a": {"b": [1, {}]}}, {"${env.NOBODY}": 1}),
+]
+
+
+def odd(value: object, draw: st.DataObject) -> object:
+    """A value with something else somewhere in it."""
+    if isinstance(value, dict | list) and value and draw.draw(st.integers(0, 5)):
+        keys = sorted(value) if isinstance(value, dict) else range(len(value))
+        key = draw.draw(st.sampled_from(keys))
+        changed = value.copy()
+        changed[key] = odd(value[key], draw)  # type: ignore[call-overload, index]
+        return changed
+    return draw.draw(st.sampled_from(ODD))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@given(st.data())
+def test_whatever_stands_anywhere_is_read_or_refused_with_a_place(tmp_path: Path, data: st.DataObject) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text(dumps(odd(EVERYTHING, data)))
+    mistakes = []
+    try:
+        load_config(file)
+    except ConfigError as error:
+        mistakes = list(error.mistakes)
+    assert all(mistake.line and mistake.column and mistake.message.isprintable() for mistake in mistakes)
+
+
+def test_a_router_is_no_list(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text("models: {m: {cmd: 'x ${PORT}'}}\nrouting: {router: {use: []}}\n")
+    with pytest.raises(ConfigError, match=r"routing\.router\.use: expected group or matrix"):
+        load_config(tmp_path / "odd.yaml")
