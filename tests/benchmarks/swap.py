@@ -1,4 +1,4 @@
-"""What the proxy costs in time: its start, a swap beyond the servers' own stop and load, a request, a first token.
+"""What the proxy costs in time: verbs, its start, a swap beyond stop and load, a request, a first token.
 
 Run it from the project's root while nothing else is going on: `python -m tests.benchmarks.swap`, on Linux. Everything
 is measured here and now, with the proxy and without it by turns, so that a busy machine disturbs both alike; the
@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Final
 
@@ -21,6 +25,7 @@ LOAD_S: Final = 0.3
 STOP_S: Final = 0.1
 WARM_UP: Final = 30
 """Requests before those that count."""
+CONFIG: Final = str(Path(__file__).parents[2] / "config.toml")
 BLOCKS: Final = 20
 """Direct and proxied requests take turns in so many blocks."""
 
@@ -28,15 +33,28 @@ BLOCKS: Final = 20
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="What the proxy costs in time.")
-    parser.add_argument("--starts", type=int, default=15, help="starts of the proxy to measure (default: 15)")
+    parser.add_argument(
+        "--starts", type=int, default=15, help="starts of the proxy, and of verbs, to measure (default: 15)"
+    )
     parser.add_argument("--swaps", type=int, default=40, help="swaps to measure (default: 40)")
     parser.add_argument("--requests", type=int, default=1000, help="small requests to measure (default: 1000)")
     options = parser.parse_args()
     with table():
+        for words in (["--version"], ["--help"], ["check", CONFIG]):
+            row(f"trio-swap {words[0]}, on a processor, ms", [_verb(*words) for _ in range(options.starts)])
         _starts(options.starts)
         _swaps(options.swaps)
         with proxy("a") as proxied, server() as direct:
             _requests(direct, proxied, options.requests)
+
+
+def _verb(*words: str) -> float:
+    """Run a verb that needs no server; seconds on a processor."""
+    command = [sys.executable, "-m", "proxy.cli", *words]
+    before = getrusage(RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = getrusage(RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _starts(number: int) -> None:
