@@ -54,6 +54,10 @@ def _differs(old: ModelConfig, new: ModelConfig) -> bool:
 
 
 def _start_of(model: ModelConfig) -> tuple[object, ...]:
-    """What a running server cannot be told any more. How it is asked and stopped counts from its next start."""
-    # A port that may differ from start to start stands for itself; everything else is filled in.
-    return model.command(0), model.url(0), model.environment(0), model.cwd
+    """What a running server cannot be told any more.
+
+    What is changed of requests and shown in listings counts at once; how long it is waited for, and how it is stopped,
+    from its next start.
+    """
+    # With two ports: what says ${PORT} differs from what says a number.
+    return tuple((model.command(port), model.url(port), model.environment(port)) for port in (0, 1)), model.cwd
