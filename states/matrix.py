@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from operator import or_
 from typing import Final
 
@@ -90,6 +91,25 @@ class Matrix:
                 case Reference():
                     pass
         return frozenset(found)
+
+    def combinations(self) -> int:
+        """How many combinations there are, one that two sets have counted twice; they are counted, not made."""
+        number: dict[str, int] = {}
+
+        def of(expression: Expression) -> int:
+            match expression:
+                case Member():
+                    return 1
+                case Reference(name=name):
+                    return number[name]
+                case Either(choices=inner):
+                    return sum(map(of, inner))
+                case Together(parts=parts):
+                    return prod(map(of, parts))
+
+        for name, expression in self.sets.items():
+            number[name] = of(expression)
+        return sum(number.values())
 
     def victims(self, wanted: ModelId, resident: Iterable[ModelId]) -> tuple[ModelId, ...]:
         """Those of the `resident` models that must leave for `wanted`, in the order given.

@@ -173,3 +173,11 @@ def test_the_solver_agrees_with_the_combinations_written_out(
     assert list(chosen.victims(ModelId(wanted), others)) == [model for model in others if model not in best]
     together = {*others, ModelId(wanted)}
     assert chosen.allows(together) == (len(together) == 1 or any(together <= each for each in everything))
+
+
+def test_combinations_are_counted_without_making_them() -> None:
+    sets = {"one": "(a | b) & (c | d)", "two": "a | +one & (b | c)", "three": " & ".join(["(a | b)"] * 200)}
+    for name, number in (("one", 4), ("two", 4 + 1 + 4 * 2), ("three", 4 + 1 + 4 * 2 + 2**200)):
+        chosen = dict(list(sets.items())[: list(sets).index(name) + 1])
+        matrix = Matrix(sets=read_sets(chosen, ModelId), costs={})
+        assert matrix.combinations() == number
