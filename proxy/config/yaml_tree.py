@@ -38,6 +38,8 @@ _MERGE: Final = "<<"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _FLAGS: Final = {word: flag for flag in (True, False) for word in (str(flag), str(flag).lower(), str(flag).upper())}
 _INTEGER: Final = re.compile(r"[-+]?[0-9][0-9_]{0,300}")
+_OCTAL: Final = re.compile(r"[-+]?0[0-7]{1,60}")
+"""As in YAML 1.1, which Go reads too."""
 _BASED: Final = re.compile(r"0x[0-9a-fA-F]{1,60}|0o[0-7]{1,60}|0b[01]{1,60}")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 _NO_NUMBERS: Final = {".inf": inf, "-.inf": -inf, ".nan": nan}
@@ -239,6 +241,8 @@ def native(text: str) -> object:
         return None
     if text in _FLAGS:
         return _FLAGS[text]
+    if _OCTAL.fullmatch(text):
+        return int(text, 8)
     if _INTEGER.fullmatch(text):
         return int(text.replace("_", ""))
     if _BASED.fullmatch(text):
