@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from statistics import median
 from subprocess import DEVNULL
 from typing import Final
 
@@ -43,12 +44,9 @@ async def main() -> None:
     with table(), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder)
-        starts, stops = await _alone(folder, options.times)
-        row("a server alone: start to ready, ms", starts)
-        row("a server alone: SIGTERM to exit, ms", stops)
         models = real(folder, "ann") + real(folder, "ben") + real(folder, ENDLESS, unload_timeout=CUT_AFTER_S)
         async with running_proxy(folder, models) as proxy, proxy.client() as client:
-            row("a request that needs a swap, ms", await _swaps(client, options.times))
+            await _swaps(folder, client, options.times)
             row("an unload with a stream open, beyond unload_timeout, ms", await _cuts(client, options.times))
             await _requests(folder, proxy, options.requests)
             await _streams(folder, proxy)
@@ -89,18 +87,32 @@ async def _is_ready(port: int) -> bool:
         return False
 
 
-async def _alone(folder: Path, times: int) -> tuple[list[float], list[float]]:
-    starts, stops = [], []
-    for _ in range(times):
-        began_at = trio.current_time()
-        async with server(folder, "ann") as (process, url):
-            starts.append(trio.current_time() - began_at)
-            # One that is told to stop in the moment it is ready may not hear it: it is asked first.
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-                await ask(client, "ann")
-            process.terminate()
-            stops.append(await timed(process.wait))
-    return starts, stops
+async def _swaps(folder: Path, client: httpx.AsyncClient, times: int) -> None:
+    """Swap, and between swaps do by hand what each of them consists of."""
+    swaps: list[float] = []
+    alone: list[tuple[float, float, float]] = []
+    await ask(client, "ben")
+    for turn in range(times):
+        swaps.append(await timed(lambda turn=turn: ask(client, ("ann", "ben")[turn % 2])))
+        alone.append(await _alone(folder))
+    stops, starts, services = map(list, zip(*alone, strict=True))
+    row("a server alone: SIGTERM to exit, ms", stops)
+    row("a server alone: start to ready, ms", starts)
+    row("a server alone: the first request, ms", services)
+    row("a request that needs a swap, ms", swaps)
+    one("A SWAP BEYOND STOP, LOAD AND REQUEST, ms", 1e3 * (median(swaps) - sum(map(median, (stops, starts, services)))))
+
+
+async def _alone(folder: Path) -> tuple[float, float, float]:
+    """Start a server, ask it once, stop it; return seconds to stop, to get ready, to answer."""
+    began_at = trio.current_time()
+    async with server(folder, "ann") as (process, url):
+        start_s = trio.current_time() - began_at
+        # One that is told to stop in the moment it is ready may not hear it: it is always asked first.
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            service_s = await timed(lambda: ask(client, "ann"))
+        process.terminate()
+        return await timed(process.wait), start_s, service_s
 
 
 async def _patience_s(folder: Path) -> list[float]:
@@ -132,11 +144,6 @@ async def _read(chunks: AsyncIterator[bytes]) -> None:
     with suppress(httpx.RemoteProtocolError):
         async for _ in chunks:
             pass
-
-
-async def _swaps(client: httpx.AsyncClient, times: int) -> list[float]:
-    await ask(client, "ben")
-    return [await timed(lambda turn=turn: ask(client, ("ann", "ben")[turn % 2])) for turn in range(times)]
 
 
 async def _cuts(client: httpx.AsyncClient, times: int) -> list[float]:
