@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from proxy.config import Config, ConfigError, load_written
+if TYPE_CHECKING:
+    from proxy.config import Config
 
 CONFIG_HELP: Final = "configuration file, such as config.toml"
 CONFIGS_HELP: Final = "configuration file, TOML or llama-swap's YAML; several, or a folder, are read as one"
@@ -26,6 +27,8 @@ def load(path: str, *more: str) -> Config | None:
 
 def load_both(path: str, *more: str) -> tuple[Config, Mapping[str, object]] | None:
     """Return the configuration, and the file that would say the same in TOML; None: as `load`."""
+    from proxy.config import ConfigError, load_written
+
     try:
         return load_written(path, more=more)
     except ConfigError as error:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from proxy.config import Config, load_config
-
 from .reading_config import add_configs, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxy.config import Config
     from proxy.journal.recorder import Recorder
 
 DESCRIPTION: Final = """\
@@ -97,6 +96,8 @@ def _journal(options: argparse.Namespace) -> Callable[[], Recorder] | None:
 
 
 def _read(options: argparse.Namespace) -> Config:
+    from proxy.config import load_config
+
     return _listening(load_config(options.config[0], more=options.config[1:]), options)
 
 
