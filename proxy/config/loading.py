@@ -28,6 +28,10 @@ from .written import Written, read_written
 
 Paths = str | os.PathLike[str]
 
+_NAMED: Final = frozenset({"models", "peers", "selectors"})
+"""Tables whose keys are names."""
+_VERBATIM: Final = frozenset({"metadata", "set_params", "set_params_by_id"})
+"""Keys whose values are for others: to them 1.0 is not 1, and an empty table says something."""
 MOST_MODELS: Final = 1000
 """Whoever asks for a model is compared with every other one: a thousand are a million pairs."""
 
@@ -75,7 +79,10 @@ def effective(config: Config) -> dict[str, object]:
         name: {**_table(_table(tables, "models"), name), "proxy": model.proxy, "macros": {}}
         for name, model in config.models.items()
     }
-    return {key: said for key, value in tables.items() if value is not None and (said := _sayable(value)) != {}}
+    for kind in _NAMED:
+        tables[kind] = {name: _without_empty(_said(table)) for name, table in _table(tables, kind).items()}
+    shortened = ((key, value if key in _NAMED else _sayable(value)) for key, value in tables.items())
+    return {key: value for key, value in shortened if value is not None and value != {}}
 
 
 def _files(named: Sequence[Path]) -> list[Path]:
@@ -153,6 +160,30 @@ def _notes(parts: Sequence[Written]) -> tuple[Mistake, ...]:
 def _table(tables: Mapping[str, object], key: str) -> dict[str, object]:
     table = tables.get(key)
     return table if isinstance(table, dict) else {}
+
+
+def _said(table: object) -> dict[str, object]:
+    """What a model's, a peer's or a selector's table says; what is for bodies and listings stays as it is."""
+    said: dict[str, object] = {}
+    for key, value in table.items() if isinstance(table, dict) else ():
+        if key == "filters":
+            said[key] = _without_empty(_said(value))
+        else:
+            said[key] = _without_null(value) if key in _VERBATIM else _sayable(value)
+    return said
+
+
+def _without_empty(table: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in table.items() if value is not None and value != {}}
+
+
+def _without_null(value: object) -> object:
+    """TOML has no null."""
+    if isinstance(value, dict):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_null(inner) for inner in value]
+    return value
 
 
 def _sayable(value: object) -> object:

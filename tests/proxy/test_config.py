@@ -594,9 +594,37 @@ FAST = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 durations = st.one_of(st.integers(0, 10**9), st.floats(0, 1e9), st.sampled_from(["1500ms", "5s", "2m", "1h"]))
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 plain = text.filter(lambda each: "${" not in each)
-names = text.filter(lambda each: each.isprintable() and each.strip() == each != "")
+names = plain.filter(lambda each: each.isprintable() and each.strip() == each != "")
 placeholders = st.sampled_from(["${PORT}", "${MODEL_ID}", "${env.KEY}", "${env.TRAP}", "--port=${PORT}"])
 word_lists = st.lists(plain | placeholders, max_size=5).map(lambda words: ["server", "${PORT}", *words])
+uses = st.sampled_from(["x ${m-1}", "${m_2} y", "${env.TRAP}"])
+macro_names = st.sampled_from(["m-1", "own", "OTHER_2"])
+macro_values = st.one_of(
+    plain, st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
+) | st.sampled_from(["${env.TRAP}", "${m-1}", "a ${env.KEY}"]).filter(lambda each: "m-1" not in each)
+said = st.recursive(
+    plain | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | uses,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+"""Values that JSON can say, and TOML."""
+tables_of_values = st.dictionaries(text, said, max_size=3)
+paths = (
+    st.lists(st.sampled_from(["a", "0", "b\\.c", "\\\\", "é", "model", "set_params_by_id"]), min_size=1, max_size=4)
+    .map(".".join)
+    .filter(lambda each: each != "model")
+)
+timeouts = st.fixed_dictionaries({}, optional={"connect": durations, "response_header": durations, "idle": durations})
+capabilities = st.fixed_dictionaries(
+    {},
+    optional={
+        "in": st.lists(st.sampled_from(["text", "audio", "image"])),
+        "out": st.lists(st.sampled_from(["text", "audio", "image"])),
+        "tools": st.booleans(),
+        "reranker": st.booleans(),
+        "context": st.integers(0, 2**31 - 1),
+    },
+)
 models = st.fixed_dictionaries(
     {"cmd": word_lists | word_lists.map(lambda words: shlex.join(words).replace("\n", " "))},
     optional={
@@ -615,20 +643,105 @@ models = st.fixed_dictionaries(
         "ttl": durations,
         "env": st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), plain | placeholders, max_size=3),
         "cwd": plain.filter(bool),
-        "name": text,
-        "description": text,
+        "name": plain | uses,
+        "description": plain | st.just("${MODEL_ID} ${m_2}"),
+        "use_model_name": plain | uses,
         "unlisted": st.booleans(),
+        "timeouts": timeouts,
+        "capabilities": capabilities,
+        "metadata": tables_of_values,
+        "macros": st.dictionaries(macro_names, plain | st.integers(-(2**63), 2**63 - 1) | st.booleans(), max_size=2),
     },
 )
+
+
+def filters(named: list[str]) -> st.SearchStrategy[dict[str, object]]:
+    """Filters with settings for some of these names."""
+    settings_of = st.dictionaries(paths, said, max_size=3)
+    by_id = st.dictionaries(st.sampled_from(named), settings_of, max_size=2) if named else st.just({})
+    optional = {"set_params": settings_of, "set_params_by_id": by_id}
+    return st.fixed_dictionaries(
+        {}, optional={"strip_params": st.lists(paths, max_size=3) | st.just("a, b.c"), **optional}
+    )
+
+
+@st.composite
+def elsewhere(draw: st.DrawFn, ids: list[str], fresh: list[str]) -> dict[str, object]:
+    """Draw selectors, profiles and peers of a correct file, named by what is `fresh`."""
+    peers = {
+        name: {
+            "proxy": draw(st.sampled_from(["http://127.0.0.1:9", "https://${env.KEY}.example/base/"])),
+            "models": draw(st.lists(names, min_size=1, max_size=2)),
+            "api_key": draw(st.sampled_from(["k", "${env.KEY}"])),
+            "concurrency": draw(st.integers(0, 9)),
+            "timeouts": draw(timeouts),
+            "filters": draw(filters([f"{name}/x", "y"])),
+        }
+        for name in fresh[:1]
+    }
+    remote = [f"{peer}/{model}" for peer, table in peers.items() for model in table["models"]]
+    targets = st.lists(st.sampled_from(ids), min_size=1, max_size=3)
+    selectors = {
+        name: draw(
+            st.fixed_dictionaries(
+                {"strategy": st.sampled_from(["pin", "warm"]), "targets": targets},
+                optional={"name": plain, "description": plain, "unlisted": st.booleans(), "metadata": tables_of_values},
+            )
+            | st.fixed_dictionaries(
+                {
+                    "strategy": st.just("spillover"),
+                    "targets": st.sampled_from([*ids, *remote]).map(lambda each: [each]),
+                    "spillover": st.integers(1, 9),
+                }
+            )
+        )
+        for name in fresh[1:3]
+    }
+    pins = st.dictionaries(names, st.sampled_from([*ids, *remote, *selectors, ""]), min_size=1, max_size=3)
+    profiles = {
+        name: {"pins": {pin: to for pin, to in draw(pins).items() if pin not in remote} or {"x": ""}}
+        for name in draw(st.lists(names, max_size=2, unique=True))
+    }
+    return {"peers": peers, "selectors": selectors, "profiles": profiles}
+
+
+@st.composite
+def matrices(draw: st.DrawFn, ids: list[str]) -> dict[str, object]:
+    """Draw a correct `[matrix]`."""
+    short = [f"v{number}" for number in range(len(ids))]
+    sets = st.recursive(
+        st.sampled_from(short),
+        lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from("&|"), inner),
+        max_leaves=6,
+    )
+    return {
+        "vars": dict(zip(short, ids, strict=True)),
+        "evict_costs": draw(st.dictionaries(st.sampled_from([*ids, *short]), st.integers(1, 9), max_size=3)),
+        "sets": {"first": draw(sets), "second": f"+first | {draw(sets)}"},
+    }
 
 
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, object]:
     """Draw what a correct file says."""
-    ids = draw(st.lists(names, min_size=1, max_size=5, unique=True))
+    chosen = draw(st.lists(names, min_size=4, max_size=6, unique=True))
+    ids, fresh = chosen[:-3], chosen[-3:]
     groups = draw(st.dictionaries(names.filter(lambda each: each != "default" and "/" not in each), st.booleans()))
     homes = {name: draw(st.sampled_from([None, *groups])) for name in ids}
     members = {group: [name for name in ids if homes[name] == group] for group in groups}
+    macros = {name: draw(macro_values) for name in ("m-1", "m_2")}
+    written = _file(draw, ids, groups, members)
+    tables: dict[str, dict[str, object]] = {name: draw(models) for name in ids}
+    for number, table in enumerate(tables.values()):
+        table["filters"] = draw(filters([f"{number} of {len(ids)}, a name of its own"]))
+    written |= {"macros": macros, "models": tables, **draw(elsewhere(ids, fresh))}
+    if draw(st.booleans()):
+        del written["groups"]
+        written["matrix"] = draw(matrices(ids))
+    return written
+
+
+def _file(draw: st.DrawFn, ids: list[str], groups: dict[str, bool], members: dict[str, list[str]]) -> dict[str, object]:
     return {
         "server": {
             "listen": draw(st.sampled_from(["127.0.0.1:0", ["0.0.0.0:80", "unix:/x"]])),
@@ -637,7 +750,6 @@ def files(draw: st.DrawFn) -> dict[str, object]:
             "api_keys": draw(st.lists(st.sampled_from(["a", "${env.KEY}"]))),
         },
         "scheduler": {"strategy": draw(st.sampled_from(["fifo", "fifo+"]))},
-        "models": {name: draw(models) for name in ids},
         "groups": {
             group: {"members": members[group], "swap": swap, "persistent": draw(st.booleans())}
             for group, swap in groups.items()
@@ -665,6 +777,8 @@ KEYS = [
     *("server", "scheduler", "defaults", "models", "groups", "hooks", "on_startup", "preload", "members", "swap"),
     *("listen", "start_port", "max_body", "api_keys", "log_level", "strategy", "cmd", "cmd_stop", "proxy", "ttl"),
     *("check_endpoint", "load_timeout", "unload_delay", "priority", "concurrency", "env", "cwd", "aliases", "a", "2.5"),
+    *("macros", "filters", "strip_params", "set_params", "set_params_by_id", "timeouts", "capabilities", "metadata"),
+    *("matrix", "vars", "sets", "selectors", "strategy", "targets", "profiles", "pins", "peers", "api_key", "model"),
 ]
 values = st.recursive(
     st.one_of(
@@ -676,7 +790,24 @@ values = st.recursive(
         st.times(),
         st.datetimes(),
         st.sampled_from(
-            ["${PORT}", "${", "${env.}", "x '", "5s", "1h", "fifo", "http://[", "http://x:${PORT}", "\x1b[2J", "a"]
+            [
+                "${PORT}",
+                "${",
+                "${env.}",
+                "${a}",
+                "x${a}",
+                "a & a",
+                "+a",
+                "a..b",
+                "x '",
+                "5s",
+                "1h",
+                "fifo",
+                "http://[",
+                "http://x:${PORT}",
+                "\x1b[2J",
+                "a",
+            ]
         ),
     ),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | text, inner, max_size=6),

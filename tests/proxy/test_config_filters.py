@@ -6,8 +6,9 @@ from math import inf
 from pathlib import Path
 
 import pytest
+import tomli_w
 
-from proxy.config import Config
+from proxy.config import Config, effective
 from proxy.config.configuration import ModelConfig
 from proxy.config.routing import Capabilities, Filters, Timeouts
 from states.settings import ModelId
@@ -157,3 +158,14 @@ def test_a_model_is_refused_for(line: str, expected: str, tmp_path: Path) -> Non
 )
 def test_a_new_key_in_the_wrong_place_is_told_where_it_belongs(key: str, home: str, tmp_path: Path) -> None:
     assert home in one_mistake(f"[server]\n{key} = 1\n[models.a]\n{CMD}", tmp_path)
+
+
+def test_what_is_for_others_is_printed_as_it_is(tmp_path: Path) -> None:
+    """To a program 1.0 need not be 1, and an empty table says something."""
+    lines = "metadata = { f = 1.0, none = {}, many = [{}, 2.0] }\nfilters.set_params = { a = {}, b = 3.0 }\n"
+    config = load(f"[models.a]\n{CMD}{lines}[models.metadata]\n{CMD}ttl = 5.0\n", tmp_path)
+    printed = tomli_w.dumps(effective(config))
+    again = model(load(printed, tmp_path))
+    assert repr(again.metadata) == "{'f': 1.0, 'none': {}, 'many': [{}, 2.0]}"
+    assert repr(again.filters.set) == "{'a': {}, 'b': 3.0}"
+    assert "ttl = 5\n" in printed
