@@ -191,7 +191,7 @@ class MemoryNetwork:
 
     def unplug(self, port: int) -> None:
         """Refuse connections to a port from now on."""
-        del self._ports[port]
+        self._ports.pop(port, None)
 
     def open(self, port: int) -> MemoryStream:
         """Connect, and play the client by hand."""

@@ -36,6 +36,8 @@ class Behaviour:
     load_s: float = 2.0
     service_s: float = 1.0
     """Of a request that does not say so itself, by the key `service_s` of its body."""
+    answer_s: float = 0.0
+    """From the first half of an answer to the second."""
     stop_s: float = 0.5
     launch_error: str = ""
     """It cannot even be started."""
@@ -77,6 +79,7 @@ class FakeFleet:
         self.alive: dict[str, FakeServer] = {}
         self.loads: list[str] = []
         self.served: list[str] = []
+        self.last_head: dict[bytes, bytes] = {}
         self.last_body = b""
         """Of the last request that reached one of them."""
 
@@ -104,12 +107,19 @@ class FakeFleet:
             self.alive[model].died.set()
 
     def _app(self, model: str, behaviour: Behaviour) -> ASGIApp:
-        async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            self.last_head = dict(scope["headers"])
             self.last_body = await read_body(receive)
             asked = json.loads(self.last_body.decode(errors="replace"))
             await trio.sleep(asked.get("service_s", behaviour.service_s))
             self.served.append(model)
-            await answer(send, model.encode())
+            if not behaviour.answer_s:
+                await answer(send, model.encode())
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"half ", "more_body": True})
+            await trio.sleep(behaviour.answer_s)
+            await send({"type": "http.response.body", "body": b"whole"})
 
         return app
 
