@@ -149,10 +149,10 @@ def test_the_environment_is_asked_for_wherever_yaml_has_a_value(tmp_path: Path) 
             ttl: ${env.TTL}
             aliases: [${env.NICK}]
     """
-    environment = {"KEY": "secret", "START": "6000", "HOME": "/root", "EMPTY": "", "TTL": "30", "NICK": "gpt"}
+    environment = {"KEY": "secret", "START": "6000", "HOME": "/home/me", "EMPTY": "", "TTL": "30", "NICK": "gpt"}
     config = load(tmp_path, text, environment)
     assert (config.api_keys, config.start_port) == (("secret",), 6000)
-    assert model(config).command(1)[-2:] == ["/root/models", ""]
+    assert model(config).command(1)[-2:] == ["/home/me/models", ""]
     assert (scheduling(config).ttl_s, model(config).aliases) == (30, ("gpt",))
 
 
