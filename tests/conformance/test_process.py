@@ -261,8 +261,8 @@ async def test_what_a_wrapper_leaves_behind_may_finish_what_it_does_on_sigterm()
 
 async def test_cmd_stop_takes_the_place_of_sigterm_with_the_pid_and_the_models_environment() -> None:
     """4.4. Better: what it says is in the model's log; there it is thrown away."""
-    stop = ("sh", "-c", 'echo "$HOW $1"; kill -HUP $1', "-", "${PID}")
-    server_script = f"trap 'exit 0' HUP; trap '' TERM; echo up; {AWAIT}"
+    stop = ("sh", "-c", 'echo "$HOW $1"; kill -USR1 $1', "-", "${PID}")
+    server_script = f"trap 'exit 0' USR1; trap '' TERM; echo up; {AWAIT}"
     command = Command(argv=("sh", "-c", server_script), env={"HOW": "gently"}, stop_argv=stop)
     async with open_process(command, name="m") as server:
         await printed(server)

@@ -152,14 +152,14 @@ async def test_a_server_that_has_ended_already_stops_at_once() -> None:
 
 async def test_a_stop_command_runs_instead_of_sigterm() -> None:
     """R24."""
-    command = sh(f"trap 'echo hup; exit 0' HUP; trap '' TERM; echo up; {AWAIT}")
-    command = Command(argv=command.argv, stop_argv=("sh", "-c", "echo stopping $1; kill -HUP $1", "-", "${PID}"))
+    command = sh(f"trap 'echo usr1; exit 0' USR1; trap '' TERM; echo up; {AWAIT}")
+    command = Command(argv=command.argv, stop_argv=("sh", "-c", "echo stopping $1; kill -USR1 $1", "-", "${PID}"))
     async with open_process(command, name="m") as server:
         await printed(server)
         with trio.fail_after(30):
             await server.stop()
         assert server.status == 0
-        assert sorted(server.output.tail()) == ["hup", f"stopping {server.pid}", "up"]
+        assert sorted(server.output.tail()) == [f"stopping {server.pid}", "up", "usr1"]
 
 
 @pytest.mark.parametrize(
