@@ -135,7 +135,7 @@ files = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=40)
 @given(files)
 def test_any_file_means_the_same_as_toml(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: dict[str, object]
@@ -162,7 +162,7 @@ def odd(value: object, draw: st.DataObject) -> object:
     return draw.draw(st.sampled_from(ODD))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=100)
 @given(st.data())
 def test_whatever_stands_anywhere_is_read_or_refused_with_a_place(tmp_path: Path, data: st.DataObject) -> None:
     file = tmp_path / "odd.yaml"
